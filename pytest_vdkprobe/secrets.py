@@ -1,0 +1,107 @@
+"""Secrets that don't print themselves, and the one redactor in front of every sink.
+
+A token leaks by being formatted: into a log line, a traceback, an XML attribute, a URL. So a value
+that must stay secret is a `Secret` from the moment it is read, and every text that leaves the
+process goes through `redact`, which knows each value in the forms in which it usually escapes.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+from urllib.parse import quote, quote_plus
+
+MASK = "[redacted]"
+SHORTEST = 4
+"""Values below this length are not searched for: masking every `1` would hide the report itself."""
+
+
+class Redactor:
+    """Replaces every known secret, plain or encoded, by a mask. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._forms: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+        self._lock = threading.Lock()
+
+    def add(self, value: str) -> None:
+        """Hide `value` from now on, and its URL, JSON, base64 and hex forms."""
+        if len(value) < SHORTEST:
+            return
+        raw = value.encode()
+        forms = {
+            value,
+            quote(value, safe=""),
+            quote(value),
+            quote_plus(value),
+            json.dumps(value)[1:-1],
+        }
+        forms |= {repr(value)[1:-1], raw.hex(), raw.hex().upper()}
+        forms |= _base64_forms(raw)
+        with self._lock:
+            if forms <= self._forms:
+                return
+            self._forms |= forms
+            longest_first = sorted(self._forms, key=len, reverse=True)
+            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+
+    def redact(self, text: str) -> str:
+        """`text` with every known secret masked."""
+        return self._pattern.sub(MASK, text) if self._pattern else text
+
+
+def _base64_forms(raw: bytes) -> set[str]:
+    """The base64 text that any encoding of bytes *containing* `raw` must show.
+
+    Base64 works on groups of three bytes, so the same bytes read differently at each of three
+    offsets; the characters at the edges also depend on the neighbours and are cut off.
+    """
+    forms = set()
+    for offset in range(3):
+        text = base64.b64encode(b"\0" * offset + raw).decode().rstrip("=")
+        first = -(-offset * 8 // 6)
+        last = (offset + len(raw)) * 8 // 6
+        core = text[first:last]
+        if len(core) >= SHORTEST + 2:
+            forms |= {core, core.replace("+", "-").replace("/", "_")}
+    return forms
+
+
+REDACTOR = Redactor()
+"""The process's own. Every `Secret` registers itself here when it is made."""
+
+
+def redact(text: str) -> str:
+    """`text` as it may leave the process."""
+    return REDACTOR.redact(text)
+
+
+class Secret:
+    """A value that is used with `reveal()` and otherwise tells only where it came from."""
+
+    __slots__ = ("_value", "source")
+
+    def __init__(self, value: str, source: str) -> None:
+        self._value = value
+        self.source = source
+        REDACTOR.add(value)
+
+    def reveal(self) -> str:
+        """The value itself: call it as late as possible, and never store what it returns."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"<secret from {self.source}>"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> str:
+        raise TypeError("a Secret is not pickled: it would be written down in plain")

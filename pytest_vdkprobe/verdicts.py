@@ -1,0 +1,50 @@
+"""The five verdicts, how bad each is, and what they become in exit codes.
+
+A verdict is what a step, a journey or a run amounts to. They are kept apart because an operator
+acts differently on each: a `fail` wakes the platform's owner, an `error` the probe's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from pytest_vdkprobe.errors import NoEvidence, PlatformFailure
+
+
+class Verdict(StrEnum):
+    """What was found; the order of `SEVERITY` decides which of several counts."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    ERROR = "error"
+    UNKNOWN = "unknown"
+    BLOCKED = "blocked"
+
+
+SEVERITY = (Verdict.FAIL, Verdict.ERROR, Verdict.UNKNOWN, Verdict.BLOCKED, Verdict.PASS)
+"""Worst first: what the platform did wrong outranks what we could not judge."""
+
+EXIT_CODES = {
+    Verdict.PASS: 0,
+    Verdict.BLOCKED: 0,
+    Verdict.FAIL: 1,
+    Verdict.ERROR: 6,
+    Verdict.UNKNOWN: 7,
+}
+"""pytest owns 0-5 (`pytest.ExitCode`); 4, its usage error, is ours for an unusable configuration."""
+
+
+def verdict_of(exc: BaseException) -> Verdict:
+    """The verdict an exception stands for: a failed assertion is the platform's, all else is ours."""
+    if isinstance(exc, NoEvidence):
+        return Verdict.UNKNOWN
+    if isinstance(exc, PlatformFailure | AssertionError):
+        return Verdict.FAIL
+    return Verdict.ERROR
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict that counts for all of them together; none at all is `unknown`."""
+    found = set(verdicts)
+    return next((verdict for verdict in SEVERITY if verdict in found), Verdict.UNKNOWN)
