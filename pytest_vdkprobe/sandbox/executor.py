@@ -31,7 +31,7 @@ class JobRun:
     team: str
     op_id: str
     sources: Path
-    """The unpacked job folder, named after the job. Every run of the version shares it: read only."""
+    """The unpacked job folder, named after the job. All runs of the version share it: read only."""
     arguments: JSONObject
     control_service_url: str
     """Where the job reads and writes its properties and secrets; without `/data-jobs`."""
