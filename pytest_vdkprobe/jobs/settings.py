@@ -1,0 +1,183 @@
+"""The section [[jobs]]: each entry becomes one heartbeat.
+
+A job is either one of the shipped templates or the user's own directory. The user's own can't be
+told to fail or to hang, so it gets a companion made from `proof` that plays those steps.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pytest_vdkprobe.errors import ConfigError
+from pytest_vdkprobe.jobs.names import check_cron, check_name, run_suffix, with_suffix
+
+DEFAULT_TEMPLATE = "proof"
+COMPANION_SUFFIX = "proof"
+
+
+class Contacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is mailed about a job, in the Control Service's own four lists of addresses."""
+
+    notified_on_job_failure_user_error: tuple[str, ...] = ()
+    notified_on_job_failure_platform_error: tuple[str, ...] = ()
+    notified_on_job_success: tuple[str, ...] = ()
+    notified_on_job_deploy: tuple[str, ...] = ()
+
+
+class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One data job to heartbeat."""
+
+    name: str
+    """What the journey is called; the job is named after it and the run (see `exact_name`)."""
+    template: str = DEFAULT_TEMPLATE
+    """A shipped template: `proof` or `sql`. Left out when `path` is given."""
+    path: str | None = None
+    """The user's own job directory; relative ones start from the configuration's folder."""
+    exact_name: bool = False
+    """Create the job under exactly `name`, as vdk-heartbeat's JOB_NAME does: one run at a time."""
+    description: str = ""
+    team: str | None = None
+    """Whose job it is, when not the team of [control]."""
+    schedule: str | None = None
+    """Five-field cron in UTC. A user's own directory keeps its schedule when this is left out."""
+    python_version: str | None = None
+    vdk_version: str | None = None
+    db_default_type: str | None = None
+    """The job's default database (`TRINO`, `POSTGRES`, ...): what a SQL step of it talks to."""
+    contacts: Contacts | None = None
+    keytab: str | None = None
+    """`bytes`, `empty`, `absent` or `ignore`, when not what [control] says."""
+    arguments: dict[str, Any] = {}
+    """Passed to every manual execution, beside those of the proof protocol."""
+    values: dict[str, Any] = {}
+    """Written to `vdkprobe_values.json` in the job's folder; without any, a user's directory is
+    uploaded byte for byte."""
+    proves: bool = False
+    """Whether the user's own job follows the proof protocol itself, and needs no companion."""
+    expect_properties: dict[str, Any] = {}
+    """Properties that the user's own job must have after a run, with their values."""
+    expect_log: tuple[str, ...] = ()
+    """Texts that the log of the user's own job must contain after a run."""
+    limits: dict[str, float] = {}
+    """Seconds allowed per step, by the step's name: `{ deploy = 600 }`."""
+
+    @property
+    def source(self) -> str:
+        """What `load_template` is to load: the path if there is one, else the template's name."""
+        return self.path or self.template
+
+    def remote_name(self, run_id: str) -> str:
+        """The job's name on the platform in this run."""
+        return self.name if self.exact_name else with_suffix(self.name, run_suffix(run_id))
+
+    def companion(self) -> JobSettings:
+        """The `proof` job that plays the steps which the user's own job can't."""
+        return JobSettings(
+            name=with_suffix(self.name, COMPANION_SUFFIX),
+            description=f"Plays the steps that {self.name} can't",
+            team=self.team,
+            exact_name=self.exact_name,
+            python_version=self.python_version,
+            vdk_version=self.vdk_version,
+            contacts=self.contacts,
+            keytab=self.keytab,
+            limits=self.limits,
+        )
+
+    def validate(self, *, file: str | None = None, key: str = "jobs") -> list[ConfigError]:
+        """Everything that is wrong with the entry itself; its directory is `load_template`'s."""
+        from pytest_vdkprobe.jobs.template import shipped_templates  # noqa: PLC0415 - a cycle else
+
+        problems: list[ConfigError] = []
+
+        def wrong(what: str, field: str, value: object, to_try: str, expected: str = "") -> None:
+            problems.append(
+                ConfigError(
+                    what,
+                    file=file,
+                    key=f"{key}.{field}",
+                    value=value,
+                    expected=expected or None,
+                    to_try=to_try,
+                )
+            )
+
+        try:
+            check_name(self.name, file=file, key=f"{key}.name")
+        except ConfigError as problem:
+            problems.append(problem)
+        if self.schedule:
+            try:
+                check_cron(self.schedule, file=file, key=f"{key}.schedule")
+            except ConfigError as problem:
+                problems.append(problem)
+        if self.path is not None and self.template != DEFAULT_TEMPLATE:
+            wrong(
+                "A job has either a template or a path.",
+                "template",
+                self.template,
+                f"remove template, or path = {self.path!r}",
+            )
+        elif self.path is not None and not self.path.strip():
+            wrong("The job's path is empty.", "path", self.path, "name the folder, or remove path")
+        elif self.path is None and self.template not in shipped_templates():
+            wrong(
+                "There is no shipped template of this name.",
+                "template",
+                self.template,
+                f'for a folder of your own write path = "{self.template}"',
+                expected=" or ".join(shipped_templates()),
+            )
+        if self.proves and self.path is None:
+            wrong(
+                "Only a directory of your own is told whether it proves.",
+                "proves",
+                self.proves,
+                "remove proves: the shipped templates always do",
+            )
+        if self.keytab not in (None, "bytes", "empty", "absent", "ignore"):
+            wrong(
+                "A keytab can't be expected to be this.",
+                "keytab",
+                self.keytab,
+                'write keytab = "ignore" if it does not matter',
+                expected="bytes, empty, absent or ignore",
+            )
+        for step, seconds in self.limits.items():
+            if not 0 < seconds < float("inf"):
+                wrong(
+                    "A step's limit is a positive number of seconds.",
+                    f"limits.{step}",
+                    seconds,
+                    "write for example 60",
+                )
+        return problems
+
+
+def validate_jobs(
+    jobs: tuple[JobSettings, ...], *, file: str | None = None, key: str = "jobs"
+) -> list[ConfigError]:
+    """Everything wrong with all the entries, names that would meet on the platform included."""
+    problems: list[ConfigError] = []
+    taken: dict[str, str] = {}
+    for index, job in enumerate(jobs):
+        place = f"{key}[{index}]"
+        problems += job.validate(file=file, key=place)
+        names = {job.name: place}
+        if job.path is not None and not job.proves:
+            names[job.companion().name] = f"the companion of {place}"
+        for name, whose in names.items():
+            if name in taken:
+                problems.append(
+                    ConfigError(
+                        f"Two jobs would have one name: {taken[name]} and {whose}.",
+                        file=file,
+                        key=f"{place}.name",
+                        value=name,
+                        to_try="give one of them another name",
+                    )
+                )
+            taken.setdefault(name, whose)
+    return problems
