@@ -1,0 +1,183 @@
+"""Being wrong on purpose: faults that are planted by name while the sandbox runs.
+
+A check that can't fail proves nothing, so each names the faults that must turn it red. There are
+two kinds. A *transport* fault acts on calls, by method and path, at one point in front of the
+application. A *lie* acts on what the service does or says; the code that would do it right asks
+`faults.lies(name, job)` at that one place. Either can hit a share of its chances, a number of them,
+or for a time; the dice are seeded, so that a red run can be repeated.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import threading
+import time
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Literal
+
+TRANSPORT = {
+    "status": "answers `status`; with when=after the call has had its effect (an ambiguous POST)",
+    "slow": "answers rightly, after `delay_s`",
+    "hang": "does not answer for `delay_s`, an hour by default",
+    "reset": "cuts the connection without an answer; with when=after the effect is there",
+    "cut": "cuts the connection in the middle of the right answer's body",
+    "wrong-body": "keeps the status and answers `body` instead",
+    "empty-body": "keeps the status and answers no body",
+    "not-json": "answers 200 and an HTML page, as a login portal or a proxy does",
+}
+
+LIES = {
+    "create-lost": "create answers 201, and there is no job",
+    "update-dropped": "update answers 200 and changes nothing",
+    "read-other-job": "reading a job answers another one",
+    "delete-ignored": "delete answers 200, and the job remains",
+    "delete-stays-listed": "a deleted job is gone, but for the list",
+    "list-empty": "the list has no job at all",
+    "list-foreign": "the list has another team's job only",
+    "list-null": "the list's content is null",
+    "list-omits-job": "the list misses this job (plant it with for_s for a list that lags)",
+    "keytab-lost": "the keytab is not there",
+    "properties-dropped": "writing properties answers 204 and writes nothing",
+    "properties-stale": "reading properties answers what was there before the last write",
+    "properties-merged": "writing properties adds to the old ones instead of replacing them",
+    "secrets-dropped": "writing secrets answers 202 and writes nothing",
+    "upload-new-version": "the same content gets another version each time",
+    "upload-lost": "the upload answers the version that was there before",
+    "deploy-never": "a deployment is accepted and never appears",
+    "deploy-wrong-version": "the deployment shows another job_version",
+    "deploy-wrong-python": "the deployment shows another python_version",
+    "deploy-wrong-vdk": "the deployment shows another vdk_version",
+    "deploy-old-code": "the new version is shown, the previous one runs",
+    "disable-dropped": "disable answers 202 and changes nothing",
+    "enable-dropped": "enable answers 202 and changes nothing",
+    "disable-ineffective": "the deployment shows disabled, and the schedule goes on",
+    "enable-ineffective": "the deployment shows enabled, and the schedule never fires",
+    "undeploy-ignored": "undeploy answers 202, and the deployment remains",
+    "start-lost": "start answers 202 and an id, and nothing was started",
+    "start-not-exclusive": "a second start is accepted while one runs",
+    "start-refused": "start answers 409 although nothing runs",
+    "arguments-dropped": "the job gets no arguments",
+    "op-id-lost": "the execution carries another op id than its start call",
+    "run-unlisted": "an execution can be read, and is never listed",
+    "run-stuck-submitted": "an execution stays submitted",
+    "run-stuck-running": "a job that has ended stays running (a failed pod that is not seen)",
+    "run-vanished": "the job never runs; its execution becomes succeeded, set by the service",
+    "failure-as-success": "a job that failed is reported as succeeded",
+    "success-as-user-error": "a job that succeeded is reported as user_error",
+    "success-as-platform-error": "a job that succeeded is reported as platform_error",
+    "user-error-as-platform-error": "a failure of user code is reported as platform_error",
+    "run-cancelled": "an execution that nobody cancelled ends as cancelled",
+    "cancel-ignored": "cancel answers 200, and the job goes on",
+    "cancel-as-success": "a cancelled execution is reported as succeeded",
+    "schedule-never": "the schedule never fires",
+    "schedule-fails": "scheduled executions end as user_error without running",
+    "logs-empty": "the log is empty",
+    "logs-foreign": "the log is another execution's",
+}
+
+
+class UnknownFaultError(ValueError):
+    """There is no fault of this name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """A planted fault; `Faults.plant` says what each part means."""
+
+    name: str
+    method: str | None = None
+    path: str | None = None
+    job: str | None = None
+    share: float = 1.0
+    skip: int = 0
+    times: int | None = None
+    for_s: float | None = None
+    status: int = 503
+    delay_s: float | None = None
+    body: str = '{"unexpected": true}'
+    when: Literal["before", "after"] = "before"
+
+
+@dataclass
+class _Planted:
+    fault: Fault
+    since: float = field(default_factory=time.monotonic)
+    chances: int = 0
+    hits: int = 0
+
+    def fires(self, dice: random.Random) -> bool:
+        fault = self.fault
+        if fault.for_s is not None and time.monotonic() - self.since > fault.for_s:
+            return False
+        if fault.times is not None and self.hits >= fault.times:
+            return False
+        self.chances += 1
+        if self.chances <= fault.skip or (fault.share < 1 and dice.random() >= fault.share):
+            return False
+        self.hits += 1
+        return True
+
+
+class Faults:
+    """The planted faults. Safe between threads; costs nothing while none is planted."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._dice = random.Random(seed)  # noqa: S311 - repeatable on purpose, no cryptography
+        self._planted: list[_Planted] = []
+        self._lock = threading.Lock()
+
+    def plant(self, fault: Fault) -> Fault:
+        """From now on, be wrong in this way.
+
+        `method` and `path` (a regular expression searched in the path) choose the calls of a
+        transport fault, `job` the job of a lie; None is any. It hits a `share` of its chances,
+        after the first `skip` of them, at most `times`, and for `for_s` seconds.
+        """
+        known = TRANSPORT | LIES
+        if fault.name not in known:
+            close = get_close_matches(fault.name, known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise UnknownFaultError(f"There is no fault {fault.name!r}.{hint}")
+        with self._lock:
+            self._planted = [*self._planted, _Planted(fault)]
+        return fault
+
+    def clear(self, name: str | None = None) -> None:
+        """Remove the faults of this name, or all."""
+        with self._lock:
+            kept = [planted for planted in self._planted if planted.fault.name != name]
+            self._planted = kept if name is not None else []
+
+    def planted(self) -> dict[str, int]:
+        """How often each planted fault has hit so far, by name."""
+        hits: dict[str, int] = {}
+        for planted in self._planted:
+            name = planted.fault.name
+            hits[name] = hits.get(name, 0) + planted.hits
+        return hits
+
+    def on_call(self, method: str, path: str) -> Fault | None:
+        """The transport fault that hits this call, if one does."""
+        for planted in self._planted:
+            fault = planted.fault
+            if (
+                fault.name in TRANSPORT
+                and fault.method in {None, method}
+                and (fault.path is None or re.search(fault.path, path))
+            ):
+                with self._lock:
+                    if planted.fires(self._dice):
+                        return fault
+        return None
+
+    def lies(self, name: str, job: str | None = None) -> bool:
+        """Whether to be wrong now in this way about this job."""
+        for planted in self._planted:
+            fault = planted.fault
+            if fault.name == name and (fault.job is None or fault.job == job):
+                with self._lock:
+                    if planted.fires(self._dice):
+                        return True
+        return False
