@@ -1,0 +1,227 @@
+"""From options to a run: what `--vdk-config` turns on.
+
+Each option is taken from the command line, the environment or the ini file, in this order; the
+configuration is loaded and checked before pytest has collected a single test; and the plugins that
+make up a run are registered. Whatever is wrong here ends pytest with exit code 4 and a text that
+says what to write instead, before anything was created anywhere.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+from pytest_vdkprobe.errors import ConfigError, ProbeError
+from pytest_vdkprobe.journeys import collection, errands, scheduling, step_fixtures
+from pytest_vdkprobe.journeys.results import Results
+from pytest_vdkprobe.journeys.run import RUN_KEY, Run
+from pytest_vdkprobe.journeys.selection import Pattern, Selection
+from pytest_vdkprobe.journeys.session import StepRunner
+from pytest_vdkprobe.journeys.signals import Interruption
+from pytest_vdkprobe.observe.ending import Ending
+from pytest_vdkprobe.observe.live import LiveLine, LogLines
+from pytest_vdkprobe.observe.redaction import Redaction
+from pytest_vdkprobe.observe.summary import Summary
+from pytest_vdkprobe.secrets import redact
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.config import Configuration
+
+T = TypeVar("T")
+TRUE = ("1", "true", "yes", "on")
+FALSE = ("", "0", "false", "no", "off")
+
+
+def activate(config: pytest.Config) -> None:
+    """Load the configuration, make the run, register what it consists of."""
+    try:
+        run, tables = _make_run(config)
+        shipped, patterns = _choose(config)
+    except ProbeError as problem:
+        raise pytest.UsageError(redact(str(problem))) from problem
+    config.stash[RUN_KEY] = run
+    scheduling.refuse_each(config)
+    pytest.register_assert_rewrite(collection.SCENARIOS_PACKAGE)
+    manager = config.pluginmanager
+    manager.register(collection.Collection(shipped), "vdkprobe-collection")
+    manager.register(Selection(patterns), "vdkprobe-selection")
+    manager.register(step_fixtures, "vdkprobe-step-fixtures")
+    if importlib.util.find_spec("pytest_vdkprobe.fixtures") is not None:
+        manager.import_plugin("pytest_vdkprobe.fixtures")
+    errand = _errand(config, run)
+    if errand is not None:
+        config.option.dist, config.option.tx = "no", []
+        manager.register(errand, "vdkprobe-errand")
+        manager.register(Redaction(), "vdkprobe-redaction")
+        return
+    manager.register(StepRunner(run), "vdkprobe-steps")
+    manager.register(Interruption(run.settings.grace_s), "vdkprobe-signals")
+    if not scheduling.is_worker(config):
+        _register_reporting(config, run, tables)
+    manager.register(Redaction(), "vdkprobe-redaction")
+
+
+def _register_reporting(config: pytest.Config, run: Run, tables: dict[str, Any] | None) -> None:
+    manager = config.pluginmanager
+    results = Results(run, config)
+    junit = config.getoption("xmlpath", None)
+    report = _path(config, "report")
+    ending = Ending(results, report=report, junit=Path(junit).absolute() if junit else None)
+    distributed = scheduling.is_distributed(config)
+    manager.register(results, "vdkprobe-results")
+    manager.register(ending, "vdkprobe-ending")
+    if distributed:
+        manager.register(scheduling.WorkersShare(tables), "vdkprobe-scheduling")
+    ending.summary = Summary(config, results)
+    manager.register(ending.summary, "vdkprobe-summary")
+    live = None
+    if not distributed and config.get_verbosity() >= 0 and config.getoption("capture") != "no":
+        live = LiveLine.on_terminal(config)
+    if not distributed:
+        manager.register(live or LogLines(), "vdkprobe-live")
+
+
+def _make_run(config: pytest.Config) -> tuple[Run, dict[str, Any] | None]:
+    """The run, and the configuration's tables where workers could not load it by themselves."""
+    report = _path(config, "report")
+    told: Mapping[str, Any] = {}
+    if scheduling.is_worker(config):
+        told = scheduling.from_controller(config)
+    configuration, tables = resolve_configuration(config, told.get("tables"))
+    run = Run(
+        told.get("run_id") or secrets.token_hex(4),
+        configuration,
+        quick=bool(option(config, "quick")),
+        started_at=datetime.fromisoformat(told["started_at"]) if told else None,
+        remaining_s=told.get("remaining_s"),
+        report_folder=report.parent if report else None,
+    )
+    return run, tables
+
+
+def resolve_configuration(
+    config: pytest.Config, tables: dict[str, Any] | None = None
+) -> tuple[Configuration, dict[str, Any] | None]:
+    """Load what `--vdk-config` names; for `sandbox`, start one, or take the controller's tables."""
+    from pytest_vdkprobe.config import from_tables, load  # noqa: PLC0415 - the rest is checked first
+
+    spec = str(option(config, "config"))
+    overrides = dict(_override(text) for text in option(config, "set") or ())
+    if spec == "sandbox":
+        if tables is None:
+            from pytest_vdkprobe.sandbox.session import start  # noqa: PLC0415 - only for sandbox
+
+            tables = start(config)
+        return from_tables("sandbox", tables, overrides=overrides), tables
+    if spec != "env":
+        path = _path(config, "config") or Path()
+        here = Path.cwd()
+        spec = str(path.relative_to(here) if path.is_relative_to(here) else path)
+    return load(spec, overrides=overrides), None
+
+
+def _override(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(
+            "--vdk-set wants a key and a value.",
+            key="--vdk-set",
+            value=text,
+            to_try="write it like --vdk-set control.team=blue",
+        )
+    return key.strip(), value.strip()
+
+
+def _choose(config: pytest.Config) -> tuple[list[str], list[Pattern]]:
+    """Which shipped scenarios run, and which of the arguments name journeys instead of files."""
+    known = collection.shipped_names()
+    text = str(option(config, "scenarios") or "")
+    asked = [name.strip() for name in text.split(",") if name.strip()]
+    for name in asked:
+        if name not in known:
+            raise ConfigError(
+                f"There is no scenario {name!r}.",
+                key="--vdk-scenarios",
+                value=text,
+                expected=", ".join(known) or "none is shipped",
+            )
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        config.args, config.args_source = [], pytest.Config.ArgsSource.ARGS
+        return asked or known, []
+    folder = config.invocation_params.dir
+    paths: list[str] = []
+    patterns: list[Pattern] = []
+    for argument in config.args:
+        pattern = None
+        if not (folder / argument.partition("::")[0]).exists() and not config.option.pyargs:
+            pattern = _pattern(argument)
+        if pattern is None:
+            paths.append(argument)
+        else:
+            patterns.append(pattern)
+    foreign = [pattern for pattern in patterns if pattern.title not in known]
+    if foreign and not paths:
+        # As printed, but not shipped: a user's own scenario, found where tests are looked for.
+        paths = [str(folder)]
+    config.args = paths
+    shipped = [name for name in known if any(p.title == name for p in patterns)]
+    return sorted({*asked, *shipped}), patterns
+
+
+def _pattern(argument: str) -> Pattern | None:
+    try:
+        return Pattern(argument)
+    except ValueError:
+        return None
+
+
+def _errand(config: pytest.Config, run: Run) -> errands.Errand | None:
+    if option(config, "plan"):
+        return errands.Errand("vdkprobe plan", errands.plan, run, collects=True)
+    if option(config, "sweep"):
+        return errands.Errand("vdkprobe sweep", errands.sweep, run, collects=False)
+    return None
+
+
+def option(config: pytest.Config, name: str) -> Any:
+    """An option's value: command line before environment before ini file."""
+    given = config.getoption(f"vdk_{name}")
+    if given is not None:
+        return given
+    variable = f"VDKPROBE_{name.upper()}"
+    text = os.environ.get(variable)
+    if not text:
+        return config.getini(f"vdk_{name}")
+    if name == "set":
+        return text.splitlines()
+    if name in ("quick", "plan", "sweep"):
+        if text.lower() not in TRUE + FALSE:
+            raise ConfigError(
+                "An environment variable is neither true nor false.",
+                key=variable,
+                value=text,
+                expected="1 or 0",
+            )
+        return text.lower() in TRUE
+    return text
+
+
+def _path(config: pytest.Config, name: str) -> Path | None:
+    """An option that is a path: from where pytest was called, or from where the ini file lies."""
+    text = option(config, name)
+    if not text:
+        return None
+    path = Path(text).expanduser()
+    inside_ini = config.getoption(f"vdk_{name}") is None and not os.environ.get(
+        f"VDKPROBE_{name.upper()}"
+    )
+    if inside_ini and config.inipath is not None:
+        return config.inipath.parent / path
+    return config.invocation_params.dir / path

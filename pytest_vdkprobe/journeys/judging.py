@@ -1,0 +1,116 @@
+"""What came of a step: its verdict, why, and the evidence, as plain data that survives xdist.
+
+A report crosses process borders as JSON-like data, so a judgement is a dictionary of texts and
+numbers. It is fixed when the step's own phase ends, before any cleanup runs: what goes wrong later
+stands beside it and never replaces it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_vdkprobe.errors import Finding, NoEvidence, PlatformFailure
+from pytest_vdkprobe.journeys.steps import StepRecord
+from pytest_vdkprobe.secrets import redact
+from pytest_vdkprobe.verdicts import Verdict, verdict_of
+
+SKIPPED = "skipped"
+"""Beside the verdicts: the scenario itself decided, by configuration, not to check this."""
+
+TIMEOUT_TEXT = "from pytest-timeout"
+"""pytest-timeout fails a test with `Timeout (>1.0s) from pytest-timeout.`"""
+
+
+def judge(
+    call: pytest.CallInfo[Any], report: pytest.TestReport, step: StepRecord | None
+) -> tuple[Verdict | str, Finding | None] | None:
+    """The verdict of one phase, and what was found; None where a phase has nothing to say."""
+    if report.skipped:
+        return SKIPPED, None
+    if report.failed:
+        return _judge_failed(call.excinfo.value if call.excinfo is not None else None, step)
+    if call.when != "call" or step is None:
+        return None
+    if not step.evidences and not hasattr(report, "wasxfail"):
+        return Verdict.UNKNOWN, no_evidence(step)
+    return Verdict.PASS, None
+
+
+def _judge_failed(
+    exc: BaseException | None, step: StepRecord | None
+) -> tuple[Verdict, Finding | None] | None:
+    finding = first_finding(exc)
+    if finding is not None:
+        return verdict_of(finding), finding
+    if step is None:
+        return None
+    if isinstance(exc, pytest.fail.Exception):
+        text = str(exc)
+        return Verdict.FAIL, _timeout(step, text) if TIMEOUT_TEXT in text else None
+    return (Verdict.ERROR if exc is None else verdict_of(exc)), None
+
+
+def no_evidence(step: StepRecord) -> NoEvidence:
+    """What is said of a step that passed and showed nothing."""
+    return NoEvidence(
+        f"{step.id} ended without a complaint, and without evidence that it saw anything.",
+        seen="no call of vdk_step.evidence(...)",
+        expected="what was seen that makes it a pass",
+        to_try="call vdk_step.evidence(text) where the scenario has seen what it checks",
+    )
+
+
+def _timeout(step: StepRecord, text: str) -> PlatformFailure:
+    wait = step.last_wait
+    seen = "the test was interrupted"
+    if wait is not None:
+        seen += f" while waiting for {wait.what}: {wait.state}, {wait.polls} polls"
+    return PlatformFailure(
+        f"The step {step.name} was ended by pytest-timeout after {step.elapsed_s:.1f} s.",
+        seen=seen,
+        expected=text.strip().splitlines()[0],
+        checked=f"op id {step.op_id}",
+        to_try="see what the step was waiting for; its own limit is run.limits in the "
+        "configuration, and should be shorter than pytest-timeout's",
+    )
+
+
+def first_finding(exc: BaseException | None) -> Finding | None:
+    """The first finding in an exception, also in a group, as several finalizers raise."""
+    if isinstance(exc, Finding):
+        return exc
+    if isinstance(exc, BaseExceptionGroup):
+        for part in exc.exceptions:
+            found = first_finding(part)
+            if found is not None:
+                return found
+    return None
+
+
+def as_data(
+    phase: str, verdict: Verdict | str, finding: Finding | None, what: str, step: StepRecord | None
+) -> dict[str, Any]:
+    """A judgement as it travels: redacted, and of nothing but texts, numbers and lists."""
+    data: dict[str, Any] = {
+        "phase": phase,
+        "verdict": str(verdict),
+        "ours": finding is not None,
+        "what": redact(finding.what if finding is not None else what),
+        "lines": [[label, redact(text)] for label, text in finding.lines()] if finding else [],
+    }
+    if step is not None:
+        data |= {
+            "journey": step.journey,
+            "step": step.name,
+            "number": step.number,
+            "of": step.of,
+            "cleanup": step.cleanup,
+            "op_id": step.op_id,
+            "started_at": step.started_at.isoformat() if step.started_at else None,
+            "duration_s": round(step.elapsed_s, 3),
+            "polls": step.polls,
+            "evidence": list(step.evidences),
+        }
+    return data

@@ -1,0 +1,114 @@
+"""One run: its id, its configuration, its deadline, and what of it is under way.
+
+Everything that has to agree between steps, workers and reports hangs on this one object, which
+lives in pytest's stash. Nothing in it is created before somebody asks for it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_vdkprobe.journeys.settings import RunSettings
+from pytest_vdkprobe.waiting import Deadline
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.config import Configuration
+    from pytest_vdkprobe.control.client import ControlClient
+    from pytest_vdkprobe.control.settings import ControlSettings
+    from pytest_vdkprobe.journeys.steps import StepRecord
+    from pytest_vdkprobe.leases import LeaseStore
+
+
+class Run:
+    """What is common to all steps of one call of pytest, xdist's workers included."""
+
+    def __init__(
+        self,
+        run_id: str,
+        configuration: Configuration,
+        *,
+        quick: bool = False,
+        started_at: datetime | None = None,
+        remaining_s: float | None = None,
+        report_folder: Path | None = None,
+    ) -> None:
+        self.run_id = run_id
+        self.configuration = configuration
+        self.settings = configuration.section("run", RunSettings)
+        self.quick = quick
+        self.started_at = started_at or datetime.now(UTC)
+        limit_s = self.settings.timeout_s
+        self.deadline = Deadline.after(
+            limit_s if remaining_s is None else remaining_s, f"the run's limit of {limit_s:g} s"
+        )
+        self.step: StepRecord | None = None
+        """The step under way in this process."""
+        self.steps: dict[str, list[str]] = {}
+        """The steps selected in this process, by journey; empty on xdist's controller."""
+        self._report_folder = report_folder
+        self._leases: LeaseStore | None = None
+
+    @property
+    def cleanup_timeout_s(self) -> float:
+        """What the cleanup of one journey may take."""
+        return self.settings.cleanup_timeout_s
+
+    @property
+    def control_settings(self) -> ControlSettings:
+        """The `[control]` section, typed."""
+        from pytest_vdkprobe.control.settings import ControlSettings  # noqa: PLC0415 - when used
+
+        return self.configuration.section("control", ControlSettings)
+
+    @property
+    def leases(self) -> LeaseStore:
+        """The store of leases, opened when first asked for."""
+        if self._leases is None:
+            from pytest_vdkprobe.leases import LeaseStore  # noqa: PLC0415 - a plan needs none
+
+            self._leases = LeaseStore(
+                self.lease_folder, run_id=self.run_id, ttl_s=self.settings.lease_ttl_s
+            )
+        return self._leases
+
+    @property
+    def lease_folder(self) -> Path:
+        """Where leases are kept: outlives the run, or nobody could find what a killed one left."""
+        if self.settings.lease_folder:
+            return Path(self.settings.lease_folder).expanduser()
+        from pytest_vdkprobe.leases import default_folder  # noqa: PLC0415 - a plan needs none
+
+        return default_folder()
+
+    @property
+    def may_have_leases(self) -> bool:
+        """Whether it is worth opening the store to look for leases of this run."""
+        return self._leases is not None or self.lease_folder.is_dir()
+
+    @property
+    def report_folder(self) -> Path:
+        """Where the requests and answers of failing steps go; may not exist yet."""
+        if self.settings.report_folder:
+            return Path(self.settings.report_folder).expanduser()
+        if self._report_folder is not None:
+            return self._report_folder
+        import tempfile  # noqa: PLC0415 - a green run needs no folder
+
+        return Path(tempfile.gettempdir()) / f"vdkprobe-{self.run_id}"
+
+    def open_control(self) -> ControlClient:
+        """A client of its own, for a process that has no fixtures: the controller, a sweep."""
+        from pytest_vdkprobe.control.auth import make_auth  # noqa: PLC0415 - only for a sweep
+        from pytest_vdkprobe.control.client import ControlClient  # noqa: PLC0415 - loads requests
+
+        settings = self.control_settings
+        auth = make_auth(settings.auth, base_dir=self.configuration.base_dir)
+        return ControlClient(settings, auth, op_id_prefix=self.run_id)
+
+
+RUN_KEY: pytest.StashKey[Run] = pytest.StashKey()
+"""Where pytest's config keeps the run."""

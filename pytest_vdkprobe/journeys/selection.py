@@ -1,0 +1,215 @@
+"""Which of the collected steps run, and in which order.
+
+A step alone makes little sense: `-k run` means the job has to be there, uploaded and deployed. So
+what a selected step needs comes back in, and a journey runs in the order of its file, whatever
+another plugin has shuffled.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Generator, Sequence
+
+import pytest
+
+from pytest_vdkprobe.errors import ConfigError
+from pytest_vdkprobe.journeys.collection import Journey
+from pytest_vdkprobe.journeys.run import RUN_KEY, Run
+from pytest_vdkprobe.journeys.steps import STEP_KEY, StepRecord, read_step
+
+
+class Pattern:
+    """A journey, or a step of it, as printed: `heartbeat`, `heartbeat[x]`, `heartbeat[x]::run`."""
+
+    SHAPE = re.compile(
+        r"(?P<title>[A-Za-z_][\w-]*)(\[(?P<subject>.+?)\])?(::(?P<step>[\w-]+(\[.*\])?))?"
+    )
+
+    def __init__(self, text: str) -> None:
+        match = self.SHAPE.fullmatch(text)
+        if match is None:
+            raise ValueError(text)
+        self.text = text
+        self.title: str = match["title"]
+        self.subject: str | None = match["subject"]
+        self.step: str | None = match["step"]
+
+    def matches(self, nodeid: str) -> bool:
+        """Whether a test's id is meant."""
+        journey, _, step = nodeid.partition("::")
+        title, _, subject = journey.partition("[")
+        return (
+            title == self.title
+            and self.subject in (None, subject.removesuffix("]"))
+            and self.step in (None, step, step.partition("[")[0])
+        )
+
+
+class Selection:
+    """Selects and orders after everybody else has: it is registered last and acts outermost."""
+
+    def __init__(self, patterns: Sequence[Pattern]) -> None:
+        self.patterns = patterns
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+    ) -> Generator[None, None, None]:
+        """Number the steps in file order, let the others select, then put in what is needed."""
+        run = config.stash[RUN_KEY]
+        journeys = _journeys(items, run)
+        everything = list(items)
+        yield
+        wanted, dropped = self._wanted(items, everything, config)
+        added = _close(wanted, dropped, journeys, config)
+        _uncount(config, added)
+        _order(items, wanted, everything)
+        for item in items:
+            step = item.stash.get(STEP_KEY, None)
+            if step is not None:
+                run.steps.setdefault(step.journey, []).append(step.name)
+
+    def _wanted(
+        self, items: list[pytest.Item], everything: list[pytest.Item], config: pytest.Config
+    ) -> tuple[set[pytest.Item], set[pytest.Item]]:
+        """What is selected so far, and what was left out on purpose and so must not come back."""
+        run = config.stash[RUN_KEY]
+        wanted = set(items)
+        if self.patterns:
+            unmatched = [p for p in self.patterns if not any(p.matches(i.nodeid) for i in items)]
+            if unmatched:
+                raise pytest.UsageError(_not_found(unmatched, everything))
+            titles = {pattern.title for pattern in self.patterns}
+            wanted = {
+                item
+                for item in items
+                if re.split(r"\[|::", item.nodeid)[0] not in titles
+                or any(pattern.matches(item.nodeid) for pattern in self.patterns)
+            }
+        refused = tuple(config.getoption("deselect", None) or ())
+        dropped = {item for item in everything if refused and item.nodeid.startswith(refused)}
+        if run.quick:
+            slow = {i for i in wanted if STEP_KEY in i.stash and i.stash[STEP_KEY].slow}
+            wanted -= slow
+            dropped |= {i for i in everything if STEP_KEY in i.stash and i.stash[STEP_KEY].slow}
+        gone = [item for item in items if item not in wanted]
+        if gone:
+            config.hook.pytest_deselected(items=gone)
+        return wanted, dropped
+
+
+def _journeys(items: list[pytest.Item], run: Run) -> dict[str, list[pytest.Item]]:
+    """Give each step its record and number, by journey; a need that nobody provides is an error."""
+    journeys: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        step = read_step(item, run)
+        if step is not None:
+            item.stash[STEP_KEY] = step
+            journeys.setdefault(step.journey, []).append(item)
+    for members in journeys.values():
+        names = [_base(item.stash[STEP_KEY].name) for item in members]
+        for number, item in enumerate(members, 1):
+            step = item.stash[STEP_KEY]
+            step.number, step.of = number, len(members)
+            for need in step.needs:
+                if need not in names[: number - 1]:
+                    raise _unusable_need(step, need, names, names[: number - 1])
+    return journeys
+
+
+def _unusable_need(
+    step: StepRecord, need: str, names: list[str], before: list[str]
+) -> pytest.UsageError:
+    if need in names:
+        what = f"{step.id} needs {need!r}, which does not run before it."
+        to_try = "steps run in the order of the file: move the needed one up"
+    else:
+        what = f"{step.id} needs {need!r}, which is no step of this journey."
+        near = difflib.get_close_matches(need, before, n=1)
+        to_try = f"did you mean {near[0]!r}?" if near else "steps before it: " + ", ".join(before)
+    error = ConfigError(what, key="vdk_step(needs=...)", value=need, to_try=to_try)
+    return pytest.UsageError(str(error))
+
+
+def _close(
+    wanted: set[pytest.Item],
+    dropped: set[pytest.Item],
+    journeys: dict[str, list[pytest.Item]],
+    config: pytest.Config,
+) -> list[pytest.Item]:
+    """Add what wanted steps need; take out those whose need was left out on purpose."""
+    added: list[pytest.Item] = []
+    lost: list[pytest.Item] = []
+    for members in journeys.values():
+        by_name: dict[str, list[pytest.Item]] = {}
+        for item in members:
+            by_name.setdefault(_base(item.stash[STEP_KEY].name), []).append(item)
+        gone = {_base(item.stash[STEP_KEY].name) for item in members if item in dropped}
+        for item in members:
+            step = item.stash[STEP_KEY]
+            if not gone.isdisjoint(step.needs):
+                gone.add(_base(step.name))
+                if item in wanted:
+                    wanted.discard(item)
+                    lost.append(item)
+        # A need always stands above, so one pass from the end finds the needs of needs as well.
+        for item in reversed(members):
+            if item not in wanted:
+                continue
+            for need in item.stash[STEP_KEY].needs:
+                for needed in by_name[need]:
+                    if needed not in wanted:
+                        wanted.add(needed)
+                        added.append(needed)
+    if lost:
+        config.hook.pytest_deselected(items=lost)
+    return added
+
+
+def _uncount(config: pytest.Config, added: list[pytest.Item]) -> None:
+    """Steps that came back in are not deselected, whatever the terminal has counted by then."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    counted = getattr(reporter, "stats", {}).get("deselected", [])
+    for item in added:
+        if item in counted:
+            counted.remove(item)
+
+
+def _order(
+    items: list[pytest.Item], wanted: set[pytest.Item], everything: list[pytest.Item]
+) -> None:
+    """Each journey as one block in file order, where its first test stood; all else as it was."""
+    rank = {item: position for position, item in enumerate(everything)}
+    blocks: dict[str, list[pytest.Item]] = {}
+    for item in sorted(wanted, key=lambda item: rank.get(item, len(rank))):
+        blocks.setdefault(_block(item), []).append(item)
+    present = set(items)
+    ordered: list[pytest.Item] = []
+    for item in [*items, *(item for item in everything if item not in present)]:
+        if item in wanted:
+            ordered += blocks.pop(_block(item), [])
+    items[:] = ordered
+
+
+def _block(item: pytest.Item) -> str:
+    """What has to stay together: the tests of a journey; any other test is on its own."""
+    if STEP_KEY in item.stash:
+        return item.stash[STEP_KEY].journey
+    module = item.getparent(pytest.Module)
+    return module.nodeid if isinstance(module, Journey) else item.nodeid
+
+
+def _base(name: str) -> str:
+    """A step's name without its parameters: `needs` means all of them."""
+    return name.partition("[")[0]
+
+
+def _not_found(patterns: list[Pattern], everything: list[pytest.Item]) -> str:
+    known = sorted({item.nodeid for item in everything})
+    lines = []
+    for pattern in patterns:
+        near = difflib.get_close_matches(pattern.text, known, n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"{len(known)} tests were found"
+        lines.append(f"not found: {pattern.text} ({hint})")
+    return "\n".join(lines)

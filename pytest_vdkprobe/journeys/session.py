@@ -1,0 +1,177 @@
+"""Steps as they run: blocked or begun, timed, judged; the verdict becomes pytest's outcome.
+
+JUnit knows failures, errors and skips, and pytest writes an error for what goes wrong in `setup`.
+So a finished report of ours says `setup` when the probe could not judge and `call` when the
+platform is wrong, wherever it was raised: this is all it takes to tell the two apart in every
+report that pytest's plugins write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, NamedTuple
+
+import pytest
+
+from pytest_vdkprobe.errors import NoEvidence
+from pytest_vdkprobe.journeys.collection import Journey
+from pytest_vdkprobe.journeys.exchanges import keep_exchanges
+from pytest_vdkprobe.journeys.judging import SKIPPED, as_data, judge
+from pytest_vdkprobe.journeys.run import Run
+from pytest_vdkprobe.journeys.steps import STEP_KEY, StepRecord
+from pytest_vdkprobe.secrets import redact
+from pytest_vdkprobe.verdicts import Verdict
+from pytest_vdkprobe.waiting import listening
+
+BAD = (Verdict.FAIL, Verdict.ERROR, Verdict.UNKNOWN)
+"""The verdicts of steps that did not pass by their own doing."""
+
+
+class Outcome(NamedTuple):
+    """How a step ended, and which step is to blame: itself, unless it was blocked by another."""
+
+    verdict: str
+    cause: str
+    cause_verdict: str
+    what: str
+
+    def __str__(self) -> str:
+        first_line = self.what.partition("\n")[0]
+        return f"blocked by {self.cause} ({self.cause_verdict}): {first_line}"
+
+
+class StepRunner:
+    """The hooks around each step, in the process that runs it."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._outcomes: dict[str, dict[str, Outcome]] = {}
+        self._blocked: Outcome | None = None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Count the polls of every wait to the step that waits."""
+        step = item.stash.get(STEP_KEY, None)
+        if step is None:
+            return (yield)
+        try:
+            with listening(step.saw):
+                return (yield)
+        finally:
+            step.end()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Begin a step, or block it before any fixture is set up for it."""
+        self._blocked = None
+        step = item.stash.get(STEP_KEY, None)
+        if step is None:
+            return
+        step.begin()
+        self._blocked = self._blocker(step)
+        if self._blocked is not None:
+            pytest.skip(str(self._blocked))
+        if self.run.deadline.expired and not step.cleanup:
+            raise NoEvidence(
+                f"The run's time was over before {step.id} could begin.",
+                seen=f"{self.run.deadline.name} has passed",
+                expected="time left for this step",
+                to_try="give the run more time (run.timeout_s), or leave slow steps out "
+                "(--vdk-quick)",
+            )
+
+    def _blocker(self, step: StepRecord) -> Outcome | None:
+        """The first need that did not pass, or None."""
+        known = self._outcomes.get(step.journey, {})
+        for need in step.needs:
+            matching = [o for name, o in known.items() if name.partition("[")[0] == need]
+            if not matching:
+                cause = f"{step.journey}::{need}"
+                return Outcome(Verdict.BLOCKED, cause, "not run", "it did not run in this process")
+            for outcome in matching:
+                if outcome.verdict != Verdict.PASS:
+                    return outcome
+        return None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, None, None]:
+        """Stop pytest-timeout's clock: it ends a step, and would end the cleanup as well."""
+        ours = STEP_KEY in item.stash or isinstance(item.getparent(pytest.Module), Journey)
+        cancel = getattr(item.config.hook, "pytest_timeout_cancel_timer", None)
+        if ours and cancel is not None:
+            cancel(item=item)
+        yield
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[Any]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Fix the verdict while it is fresh, before teardown can raise anything else."""
+        report = yield
+        step = item.stash.get(STEP_KEY, None)
+        judged = judge(call, report, step)
+        if judged is None or (step is None and judged[1] is None):
+            return report
+        verdict, finding = judged
+        what = _first_words(call, report)
+        if verdict == SKIPPED and self._blocked is not None:
+            verdict, what = Verdict.BLOCKED, str(self._blocked)
+        data = as_data(call.when, verdict, finding, what, step)
+        if step is not None and call.when != "teardown":
+            self._remember(step, data)
+            if verdict in BAD:
+                data |= keep_exchanges(step)
+        report.vdkprobe = data  # type: ignore[attr-defined]  # reports carry extra attributes
+        if verdict == Verdict.BLOCKED:
+            path, line, _ = item.reportinfo()
+            report.longrepr = (str(path), (line or 0) + 1, f"Skipped: {what}")
+        elif verdict in BAD:
+            _shape(report, call, verdict)
+            # A finding says all there is to say; where it was raised matters to who debugs us.
+            if finding is not None and not (wants_traceback(item.config) and call.excinfo):
+                report.longrepr = redact(str(finding))
+        properties = _properties(self.run, data)
+        item.user_properties += properties
+        report.user_properties += properties
+        return report
+
+    def _remember(self, step: StepRecord, data: dict[str, Any]) -> None:
+        outcome = Outcome(data["verdict"], step.id, data["verdict"], data["what"])
+        if self._blocked is not None:
+            outcome = self._blocked._replace(verdict=Verdict.BLOCKED)
+        self._outcomes.setdefault(step.journey, {})[step.name] = outcome
+
+
+def _shape(report: pytest.TestReport, call: pytest.CallInfo[Any], verdict: Verdict | str) -> None:
+    """Make pytest's report a failure or an error, as the verdict is."""
+    report.outcome = "failed"
+    if call.when != "teardown":
+        report.when = "call" if verdict == Verdict.FAIL else "setup"
+
+
+def wants_traceback(config: pytest.Config) -> bool:
+    """Whether the user asked to see where in the code a finding was raised."""
+    return config.getoption("tbstyle", "auto") != "auto" or config.get_verbosity() > 1
+
+
+def _first_words(call: pytest.CallInfo[Any], report: pytest.TestReport) -> str:
+    """What to call it when it is no finding of ours: the reason of a skip, or the exception."""
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2].removeprefix("Skipped: ")
+    if call.excinfo is not None:
+        return call.excinfo.exconly(tryshort=True).partition("\n")[0]
+    return ""
+
+
+def _properties(run: Run, data: dict[str, Any]) -> list[tuple[str, object]]:
+    """What JUnit's `<properties>` hold of a step."""
+    if data["phase"] == "teardown":
+        return [("cleanup_verdict", data["verdict"])]
+    named: list[tuple[str, object]] = [("run_id", run.run_id)]
+    named += [
+        (key, data[key]) for key in ("op_id", "verdict", "duration_s", "polls") if key in data
+    ]
+    named += [("evidence", text) for text in data.get("evidence", ())]
+    if "exchanges_file" in data:
+        named.append(("exchanges_file", data["exchanges_file"]))
+    return named

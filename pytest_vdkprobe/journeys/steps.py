@@ -1,0 +1,129 @@
+"""A step of a journey: what it is, what it needs, and what it has shown so far."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_vdkprobe.secrets import redact
+from pytest_vdkprobe.waiting import Deadline, WaitEvent
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.journeys.run import Run
+
+TEST_PREFIX = "test_"
+
+
+class StepRecord:
+    """What `vdk_step` gives to a test: its name, its time limit, and where evidence goes."""
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        journey: str,
+        name: str,
+        subject: str | None = None,
+        needs: tuple[str, ...] = (),
+        slow: bool = False,
+        cleanup: bool = False,
+    ) -> None:
+        self.run = run
+        self.journey = journey
+        self.name = name
+        self.subject = subject
+        self.needs = needs
+        self.slow = slow
+        self.cleanup = cleanup
+        self.number = 0
+        self.of = 0
+        self.started_at: datetime | None = None
+        self.evidences: list[str] = []
+        self.polls = 0
+        self.last_wait: WaitEvent | None = None
+        self.exchanges: Iterable[object] = ()
+        """Requests and answers of this step (each with `to_dict()`), kept when it does not pass."""
+        self.deadline = Deadline.after(self.limit_s)
+        self._started = time.monotonic()
+
+    @property
+    def id(self) -> str:
+        """How reports call it, `heartbeat[hello-platform]::run`."""
+        return f"{self.journey}::{self.name}"
+
+    @property
+    def op_id(self) -> str:
+        """The operation id that its calls carry: the run's id and the step's number."""
+        return f"{self.run.run_id}-{self.number:02d}"
+
+    @property
+    def limit_s(self) -> float:
+        """What it may take, by configuration."""
+        settings = self.run.settings
+        usual = settings.cleanup_timeout_s if self.cleanup else settings.step_timeout_s
+        return settings.limits.get(self.name, usual)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self._started
+
+    def begin(self) -> None:
+        """Start the clock. Cleanup has its own: a run that is late still removes its traces."""
+        self._started = time.monotonic()
+        self.started_at = datetime.now(UTC)
+        name = f"the step's limit of {self.limit_s:g} s"
+        if self.cleanup:
+            self.deadline = Deadline.after(self.limit_s, name)
+        else:
+            self.deadline = self.run.deadline.within(self.limit_s, name)
+        self.run.step = self
+
+    def end(self) -> None:
+        """It is over, in whatever way."""
+        if self.run.step is self:
+            self.run.step = None
+
+    def evidence(self, text: str) -> None:
+        """Say what was seen that makes this step pass. A step that says nothing does not pass."""
+        self.evidences.append(redact(text))
+
+    def saw(self, event: WaitEvent) -> None:
+        """Remember a poll of a wait that happened in this step."""
+        self.polls += 1
+        self.last_wait = event
+
+
+STEP_KEY: pytest.StashKey[StepRecord] = pytest.StashKey()
+"""Where a test that is a step keeps its record."""
+
+
+def read_step(item: pytest.Item, run: Run) -> StepRecord | None:
+    """The record for a test marked `vdk_step`; None for an ordinary test."""
+    marker = item.get_closest_marker("vdk_step")
+    if marker is None:
+        return None
+    unknown = set(marker.kwargs) - {"needs", "slow", "cleanup"}
+    if unknown or marker.args:
+        raise pytest.UsageError(
+            f"{item.nodeid}: vdk_step takes needs=[...], slow=... and cleanup=..., "
+            f"not {', '.join(sorted(unknown)) or 'positional arguments'}"
+        )
+    needs = marker.kwargs.get("needs", ())
+    if isinstance(needs, str):
+        raise pytest.UsageError(f'{item.nodeid}: write vdk_step(needs=["{needs}"]), a list')
+    module = item.getparent(pytest.Module)
+    journey = module.nodeid if module is not None else item.nodeid
+    return StepRecord(
+        run,
+        journey=journey,
+        name=item.nodeid.removeprefix(journey + "::").removeprefix(TEST_PREFIX),
+        subject=getattr(module, "subject", None),
+        needs=tuple(str(need).removeprefix(TEST_PREFIX) for need in needs),
+        slow=bool(marker.kwargs.get("slow", False)),
+        cleanup=bool(marker.kwargs.get("cleanup", False)),
+    )

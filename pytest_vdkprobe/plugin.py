@@ -1,0 +1,122 @@
+"""The entry point that pytest loads: options, markers, and the switch that turns the rest on.
+
+It is imported by every pytest run on a machine that has the package, so it imports nothing but
+pytest itself. Without a configuration it adds its options and stops there; with one, `activation`
+loads what a run needs.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+OPTIONS = (
+    (
+        "config",
+        {"metavar": "FILE|sandbox|env"},
+        "string",
+        (
+            "Check the platform that FILE describes: a native .toml, or an .ini of vdk-heartbeat. "
+            "'sandbox' starts a platform of your own on this machine, 'env' takes vdk-heartbeat's "
+            "environment variables. Without a path to tests it runs the shipped scenarios. Nothing "
+            "else of this plugin does anything unless this is given."
+        ),
+    ),
+    (
+        "set",
+        {"metavar": "KEY=VALUE", "action": "append"},
+        "linelist",
+        (
+            "Override one setting of the configuration, e.g. --vdk-set control.team=blue. VALUE is "
+            "read as TOML where it is TOML, else as text. May be repeated. Never a secret: those "
+            "come from { env = ... }, { file = ... } or { command = ... }."
+        ),
+    ),
+    (
+        "scenarios",
+        {"metavar": "NAMES"},
+        "string",
+        "Run only these shipped scenarios, separated by commas, e.g. heartbeat. Default: all.",
+    ),
+    (
+        "quick",
+        {"action": "store_true", "default": None},
+        "bool",
+        "Leave out the steps that take minutes (schedule, disable and enable, rollback).",
+    ),
+    (
+        "plan",
+        {"action": "store_true", "default": None},
+        "bool",
+        "Print what would be created where, and each setting with its source; touch nothing.",
+    ),
+    (
+        "sweep",
+        {"action": "store_true", "default": None},
+        "bool",
+        "Remove what killed runs have left behind, by their leases, and nothing else; run no test.",
+    ),
+    (
+        "report",
+        {"metavar": "FILE.json"},
+        "string",
+        "Write verdicts, evidence, times and settings to FILE.json, for machines.",
+    ),
+)
+"""Name, how argparse takes it, how an ini file holds it, help. Each has a twin in the environment
+(VDKPROBE_NAME) and in the ini file (vdk_name); command line > environment > ini."""
+
+MARKERS = (
+    (
+        "vdk_journey(kind): run this module once for each name in the configuration's [[kind]], as "
+        "an ordered journey of steps."
+    ),
+    (
+        "vdk_step(needs=[...], slow=False, cleanup=False): a step of a journey. It runs in file "
+        "order, is blocked when a step named in needs did not pass, is left out of --vdk-quick "
+        "when slow, and has the cleanup's time limit when cleanup."
+    ),
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options and their ini twins."""
+    group = parser.getgroup("vdkprobe", "acceptance tests for VDK data platforms (pytest-vdkprobe)")
+    for name, how, ini_type, text in OPTIONS:
+        twins = f" [ini: vdk_{name}, environment: VDKPROBE_{name.upper()}]"
+        group.addoption(f"--vdk-{name}", dest=f"vdk_{name}", help=text + twins, **how)
+        default = None if ini_type == "bool" else ([] if ini_type == "linelist" else "")
+        parser.addini(f"vdk_{name}", text, type=ini_type, default=default)  # type: ignore[arg-type]
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Make our hooks known, or a conftest that implements one would break a bare pytest."""
+    from pytest_vdkprobe import hookspecs  # noqa: PLC0415 - not needed to add options
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers; turn everything else on when there is a configuration."""
+    for line in MARKERS:
+        config.addinivalue_line("markers", line)
+    wanted = (
+        config.getoption("vdk_config")
+        or os.environ.get("VDKPROBE_CONFIG")
+        or config.getini("vdk_config")
+    )
+    if wanted and not config.getoption("help", default=False):
+        from pytest_vdkprobe.activation import activate  # noqa: PLC0415 - inert unless asked
+
+        activate(config)
+
+
+def pytest_exception_interact(
+    call: pytest.CallInfo[object], report: pytest.CollectReport | pytest.TestReport
+) -> None:
+    """Tell a test that asks for our fixtures without a configuration what is missing."""
+    wanted = getattr(call.excinfo and call.excinfo.value, "argname", None)
+    if isinstance(wanted, str) and wanted.startswith("vdk_"):
+        hint = f"The fixture {wanted} exists only with --vdk-config=FILE (or =sandbox to try it)."
+        report.sections.append(("pytest-vdkprobe", hint))
