@@ -19,7 +19,7 @@ import re
 import stat
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -113,7 +113,7 @@ class Lease:
     @property
     def mark(self) -> str:
         """What the object carries, so that cleanup can tell it from a namesake."""
-        return lease_mark(self.id)
+        return f"[vdkprobe lease {self.id}]"
 
     @property
     def expires_at(self) -> datetime:
@@ -269,7 +269,13 @@ class LeaseStore:
     def _read(self, run_id: str | None = None) -> tuple[list[Lease], list[Unreadable]]:
         leases: list[Lease] = []
         unreadable: list[Unreadable] = []
-        for entry in self._entries():
+        try:
+            entries = list(os.scandir(self.folder))
+        except FileNotFoundError:
+            entries = []
+        except OSError as exc:
+            raise self._unusable("The lease store can't be read", exc) from exc
+        for entry in entries:
             path = self.folder / entry.name
             if entry.name.startswith("."):
                 remove_abandoned(path)
@@ -285,15 +291,6 @@ class LeaseStore:
                     unreadable.append(found)
         leases.sort(key=lambda lease: (lease.created_at, lease.id))
         return leases, sorted(unreadable, key=lambda found: found.path)
-
-    def _entries(self) -> Iterator[os.DirEntry[str]]:
-        try:
-            with os.scandir(self.folder) as entries:
-                yield from entries
-        except FileNotFoundError:
-            return
-        except OSError as exc:
-            raise self._unusable("The lease store can't be read", exc) from exc
 
     def _read_one(
         self, entry: os.DirEntry[str], path: Path, matched: re.Match[str]
@@ -365,11 +362,6 @@ class Renewer:
             self.error = None
             for lease in lost:
                 _log.warning("%r vanished from %s", lease, self._store.folder)
-
-
-def lease_mark(lease_id: str) -> str:
-    """What an object's description carries of its lease."""
-    return f"[vdkprobe lease {lease_id}]"
 
 
 def marked_leases(text: str) -> list[str]:
