@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
-from pytest_vdkprobe.sandbox import metrics, wire
-from pytest_vdkprobe.sandbox.auth import Tokens
+from pytest_vdkprobe.sandbox import wire
 from pytest_vdkprobe.sandbox.calls import (
     EMPTY,
     Answer,
     Call,
-    Operation,
+    Table,
     json_answer,
     json_body,
     object_body,
 )
 from pytest_vdkprobe.sandbox.deployments import NONE, Deployments
-from pytest_vdkprobe.sandbox.errors import bad_body, bug, invalid, no_body, problem
+from pytest_vdkprobe.sandbox.errors import invalid, no_body, problem
 from pytest_vdkprobe.sandbox.executions import Executions
 from pytest_vdkprobe.sandbox.executor import JSONObject
-from pytest_vdkprobe.sandbox.faults import Fault, Faults, UnknownFaultError
+from pytest_vdkprobe.sandbox.faults import Faults
 from pytest_vdkprobe.sandbox.graphql import Listing
 from pytest_vdkprobe.sandbox.settings import Settings
 from pytest_vdkprobe.sandbox.sources import Repository
@@ -55,7 +52,6 @@ class Operations:
         state: State,
         *,
         faults: Faults,
-        tokens: Tokens,
         sources: Repository,
         deployments: Deployments,
         executions: Executions,
@@ -64,14 +60,13 @@ class Operations:
         self._settings = settings
         self._state = state
         self._faults = faults
-        self._tokens = tokens
         self._sources = sources
         self._deployments = deployments
         self._executions = executions
         self._listing = Listing(state, faults, folder / "repository")
         self._before: dict[str, JSONObject] = {}
 
-    def table(self) -> dict[str, dict[str, Operation]]:
+    def table(self) -> Table:
         """Path -> method -> operation."""
         return {
             "/data-jobs/for-team/{team}/info": {"GET": self.info},
@@ -102,20 +97,6 @@ class Operations:
             },
             "/data-jobs/teams/{team}/oauth-credentials/client-id": {"GET": self.no_vault},
             "/data-jobs/oauth-credentials/client-ids": {"POST": self.no_vault},
-            "/data-jobs/api-docs": {"GET": self.api_docs},
-            "/data-jobs/debug/health": {"GET": self.health},
-            "/data-jobs/debug/health/liveness": {"GET": self.probe},
-            "/data-jobs/debug/health/readiness": {"GET": self.probe},
-            "/data-jobs/debug/prometheus": {"GET": self.prometheus},
-            "/data-jobs/debug/servertime": {"GET": self.server_time},
-            "/data-jobs/debug/servertime-millis": {"GET": self.server_time_millis},
-            "/data-jobs/debug/throw": {"GET": self.throw},
-            "/sandbox/oauth/token": {"POST": self.token},
-            "/sandbox/faults": {
-                "GET": self.faults_list,
-                "POST": self.faults_plant,
-                "DELETE": self.faults_clear,
-            },
         }
 
     def info(self, _call: Call) -> Answer:
@@ -350,89 +331,6 @@ class Operations:
         self._sources.delete(job.name)
         return EMPTY
 
-    # Beside the API
-
-    def api_docs(self, _call: Call) -> Answer:
-        """A short OpenAPI document: paths and methods."""
-        paths = {
-            path: {
-                method.lower(): {"responses": {"default": {"description": operation.__name__}}}
-                for method, operation in methods.items()
-            }
-            for path, methods in self.table().items()
-            if path.startswith("/data-jobs/")
-        }
-        about = {"title": "Control Service of the sandbox", "version": "1.0"}
-        return json_answer({"openapi": "3.0.1", "info": about, "paths": paths})
-
-    def health(self, _call: Call) -> Answer:
-        """Up, with its components."""
-        disk: JSONObject = {
-            "total": 1 << 40,
-            "free": 1 << 39,
-            "threshold": 10485760,
-            "exists": True,
-        }
-        database = {"database": "PostgreSQL", "validationQuery": "isValid()"}
-        return _actuator(
-            {
-                "status": "UP",
-                "components": {
-                    "db": {"status": "UP", "details": database},
-                    "diskSpace": {"status": "UP", "details": disk},
-                    "ping": {"status": "UP"},
-                },
-            }
-        )
-
-    def probe(self, _call: Call) -> Answer:
-        """Liveness and readiness."""
-        return _actuator({"status": "UP"})
-
-    def prometheus(self, _call: Call) -> Answer:
-        """The service's metrics."""
-        text = metrics.page(self._state).encode()
-        return Answer(200, text, "text/plain;version=0.0.4;charset=utf-8", op_id=False)
-
-    def server_time(self, _call: Call) -> Answer:
-        """Now, as an instant."""
-        return json_answer(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z")
-
-    def server_time_millis(self, _call: Call) -> Answer:
-        """Now, in milliseconds since the epoch."""
-        return json_answer(int(datetime.now(UTC).timestamp() * 1000))
-
-    def throw(self, _call: Call) -> Answer:
-        """Always a 500, to see what one looks like."""
-        raise bug("It was asked to fail.")
-
-    # The sandbox's own
-
-    def token(self, call: Call) -> Answer:
-        """Access tokens for an API token or for a client's id and secret."""
-        form = dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
-        status, body = self._tokens.grant(form, call.headers.get("authorization"))
-        answer = json_answer(body, status)
-        answer.headers = {"Cache-Control": "no-store"}
-        return answer
-
-    def faults_list(self, _call: Call) -> Answer:
-        """The planted faults and how often each has hit."""
-        return json_answer(self._faults.planted())
-
-    def faults_plant(self, call: Call) -> Answer:
-        """Plant one: a JSON object with the fields of `Fault`."""
-        try:
-            self._faults.plant(json_body(call, Fault))
-        except UnknownFaultError as exc:
-            raise bad_body(str(exc)) from exc
-        return Answer(204)
-
-    def faults_clear(self, call: Call) -> Answer:
-        """Remove those named by `?name=`, or all."""
-        self._faults.clear(call.query.get("name"))
-        return Answer(204)
-
     def _keytab(self, name: str, config: wire.Config) -> bytes | None:
         if self._settings.keytab == "absent" or not config.generate_keytab:
             return None
@@ -458,11 +356,3 @@ def _execution(call: Call) -> tuple[str, str, str]:
 
 def _vault_key(call: Call) -> tuple[str, str]:
     return call.params["team"], call.params["job"]
-
-
-def _actuator(body: Mapping[str, object]) -> Answer:
-    """An answer of the monitoring pages, which carry no op id."""
-    answer = json_answer(body)
-    answer.media_type = "application/vnd.spring-boot.actuator.v3+json"
-    answer.op_id = False
-    return answer

@@ -67,6 +67,8 @@ class Answer:
 
 EMPTY = Answer()
 Operation = Callable[[Call], Answer]
+Table = dict[str, dict[str, Operation]]
+"""Path -> method -> operation."""
 
 
 def json_answer(value: object, status: int = 200) -> Answer:
@@ -168,7 +170,7 @@ class Endpoint:
 
 
 def application(
-    table: Mapping[str, Mapping[str, Operation]],
+    table: Table,
     *,
     faults: Faults,
     tokens: auth.Tokens | None,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pytest_vdkprobe.sandbox import wire
-from pytest_vdkprobe.sandbox.errors import ServiceError, invalid, problem
+from pytest_vdkprobe.sandbox.errors import ServiceError, invalid, problem, unavailable
 from pytest_vdkprobe.sandbox.executor import BuildError, Executor
 from pytest_vdkprobe.sandbox.faults import Faults
 from pytest_vdkprobe.sandbox.schedule import is_valid_cron
@@ -108,6 +108,7 @@ class Deployments:
         """The live deployment as the API shows it, or None; an unknown job is the empty 404."""
         with self._state.lock:
             job = self._state.require(team, name)
+            check_cluster(self._faults, name)
             live = job.deployment
             if live is None:
                 return None
@@ -218,6 +219,12 @@ class Deployments:
 def _start(target: Callable[..., None], *args: object) -> None:
     """Run `target` on a thread of its own: a build may take minutes, and the answer is due now."""
     threading.Thread(target=target, args=args, name="sandbox-build", daemon=True).start()
+
+
+def check_cluster(faults: Faults, job: str) -> None:
+    """503 while a fault keeps the cluster from answering the service."""
+    if faults.lies("cluster-down", job):
+        raise unavailable("The cluster could not be reached.", "It refused the call.")
 
 
 def unsupported_python(version: str, supported: tuple[str, ...]) -> ServiceError:

@@ -16,7 +16,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from pytest_vdkprobe.sandbox import wire
-from pytest_vdkprobe.sandbox.deployments import Deployments
+from pytest_vdkprobe.sandbox.deployments import Deployments, check_cluster
 from pytest_vdkprobe.sandbox.errors import (
     bug,
     not_deployed,
@@ -104,6 +104,7 @@ class Executions:
         """Start the deployed job by hand; the new execution's id."""
         with self._state.lock:
             job = self._job(team, name)
+            check_cluster(self._faults, name)
             live = job.deployment
             if live is None:
                 raise not_deployed(name)

@@ -29,6 +29,7 @@ TRANSPORT = {
 }
 
 LIES = {
+    "cluster-down": "the cluster refuses: starting a job and reading deployments answer 503",
     "create-lost": "create answers 201, and there is no job",
     "update-dropped": "update answers 200 and changes nothing",
     "read-other-job": "reading a job answers another one",

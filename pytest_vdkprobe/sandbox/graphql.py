@@ -7,22 +7,32 @@ upper case, leaves totals at 0 unless they are asked for, and hands out the page
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import asdict
-
 from pytest_vdkprobe.sandbox import wire
 from pytest_vdkprobe.sandbox.executor import JSONObject
 from pytest_vdkprobe.sandbox.faults import Faults
+from pytest_vdkprobe.sandbox.job_filters import (
+    PROPERTIES,
+    duration_s,
+    found_in,
+    last_ended,
+    sortable,
+)
+from pytest_vdkprobe.sandbox.query_errors import (
+    FilterError,
+    QueryError,
+    query_error,
+    syntax_error,
+)
 from pytest_vdkprobe.sandbox.schedule import next_run_epoch_s
 from pytest_vdkprobe.sandbox.state import Deployment, Execution, Job, State, now, stamp
 
 if TYPE_CHECKING:
-    from graphql import GraphQLResolveInfo, GraphQLSchema
+    from graphql import DocumentNode, GraphQLResolveInfo, GraphQLSchema
 
 DEFAULT_QUERY = """{ jobs(pageNumber: 1, pageSize: 1000) {
   content { jobName config { team description schedule { scheduleCron } } } totalItems totalPages
@@ -81,15 +91,24 @@ enum DataJobExecutionType { MANUAL SCHEDULED }
 """
 
 
-class QueryError(ValueError):
-    """The query asks for something that the service refuses while it fetches."""
-
-
 @lru_cache(maxsize=1)
 def _schema() -> GraphQLSchema:
     from graphql import build_schema  # noqa: PLC0415 - graphql-core takes 100 ms to import
 
     return build_schema(SCHEMA)
+
+
+@lru_cache(maxsize=64)
+def _document(query: str) -> tuple[DocumentNode | None, tuple[JSONObject, ...]]:
+    """The query parsed and checked, or its errors; clients send few queries, again and again."""
+    from graphql import GraphQLSyntaxError, parse, validate  # noqa: PLC0415 - see above
+
+    try:
+        document = parse(query)
+    except GraphQLSyntaxError as exc:
+        return None, (syntax_error(exc, query),)
+    errors = validate(_schema(), document)
+    return (None if errors else document), tuple(query_error(error) for error in errors)
 
 
 def load() -> None:
@@ -109,25 +128,22 @@ class Listing:
         self, query: str | None, operation: str | None, variables: JSONObject | None
     ) -> tuple[int, wire.GraphQLAnswer]:
         """Status and body for a query."""
-        from graphql import ExecutionResult, GraphQLSyntaxError, graphql_sync  # noqa: PLC0415
+        from graphql import execute_sync  # noqa: PLC0415 - takes 100 ms, see `load`
 
-        roots = {"jobs": self._jobs, "executions": self._executions}
+        document, errors = _document(query or DEFAULT_QUERY)
+        if document is None:
+            return 400, wire.GraphQLAnswer(errors=list(errors), data=None)
         with self._state.lock:
-            result: ExecutionResult = graphql_sync(
+            result = execute_sync(
                 _schema(),
-                query or DEFAULT_QUERY,
-                root_value=roots,
+                document,
+                root_value={"jobs": self._jobs, "executions": self._executions},
                 variable_values=variables,
                 operation_name=operation,
             )
         if result.errors:
-            errors = [
-                _syntax_error(error, query or "")
-                if isinstance(error, GraphQLSyntaxError)
-                else _error(error)
-                for error in result.errors
-            ]
-            return 400, wire.GraphQLAnswer(errors=errors, data=None)
+            errors = tuple(query_error(error) for error in result.errors)
+            return 400, wire.GraphQLAnswer(errors=list(errors), data=None)
         page = next(iter((result.data or {}).values()), None) or {}
         if self._faults.lies("list-null"):
             page["content"] = None
@@ -151,15 +167,15 @@ class Listing:
         for predicate in predicates:
             prop, pattern = predicate.get("property"), predicate.get("pattern")
             if prop not in PROPERTIES or (pattern is None and predicate.get("sort") is None):
-                raise QueryError(f"A filter by {prop} is not valid or not supported")
+                raise FilterError(f"A filter by {prop} is not valid or not supported")
             if pattern is not None:
                 jobs = [job for job in jobs if PROPERTIES[prop].matches(job, pattern)]
         for predicate in [one for one in predicates if one.get("sort")][-1:]:
             key = PROPERTIES[predicate["property"]].key
-            jobs.sort(key=lambda job: _sortable(key(job)), reverse=predicate["sort"] == "DESC")
+            jobs.sort(key=lambda job: sortable(key(job)), reverse=predicate["sort"] == "DESC")
         if search:
             asked = _selected(info)
-            jobs = [job for job in jobs if _found(job, search.lower(), asked)]
+            jobs = [job for job in jobs if found_in(job, search.lower(), asked)]
         return _page([self._job(job) for job in jobs], pageNumber, pageSize)
 
     def _listed(self) -> Iterable[Job]:
@@ -215,7 +231,7 @@ class Listing:
 
 
 def _deployments(job: Job, live: Deployment) -> list[JSONObject]:
-    last = _last(job)
+    last = last_ended(job)
     statuses = [one.body.status for one in job.executions.values()]
 
     def executions(
@@ -242,7 +258,7 @@ def _deployments(job: Job, live: Deployment) -> list[JSONObject]:
             "lastDeployedBy": live.deployed_by,
             "lastExecutionStatus": last.body.status.upper() if last else None,
             "lastExecutionTime": last.body.end_time if last else None,
-            "lastExecutionDuration": _duration_s(last),
+            "lastExecutionDuration": duration_s(last),
             "successfulExecutions": statuses.count("succeeded"),
             "failedExecutions": statuses.count("user_error") + statuses.count("platform_error"),
             "executions": executions,
@@ -305,7 +321,7 @@ def _chosen(
         name = order["property"]
         if found and name not in found[0]:
             raise QueryError(f"An order by {name} is not supported")
-        found.sort(key=lambda one: _sortable(one[name]), reverse=order.get("direction") == "DESC")
+        found.sort(key=lambda one: sortable(one[name]), reverse=order.get("direction") == "DESC")
     return found
 
 
@@ -321,92 +337,6 @@ def _page(rows: list[JSONObject], number: int | None, size: int | None) -> JSONO
     }
 
 
-class Property:
-    """A property that jobs can be filtered and sorted by: its value, and how patterns match it."""
-
-    def __init__(
-        self,
-        key: Callable[[Job], object],
-        match: Callable[[str, str], bool] = lambda value, pattern: pattern in value,
-    ) -> None:
-        self.key = key
-        self._match = match
-
-    def matches(self, job: Job, pattern: str) -> bool:
-        """Whether the job's value fits `pattern`; case never counts."""
-        value = self.key(job)
-        return value is not None and self._match(str(value).lower(), pattern.lower())
-
-
-def _same(value: str, pattern: str) -> bool:
-    return value == pattern
-
-
-def _with_wildcards(value: str, pattern: str) -> bool:
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), value) is not None
-
-
-def _team(value: str, pattern: str) -> bool:
-    """Equal, or the service's regular expression, in which `%` stands for anything."""
-    try:
-        return value == pattern or re.fullmatch(pattern.replace("%", ".*"), value) is not None
-    except re.error:
-        return False
-
-
-def _enabled(value: str, pattern: str) -> bool:
-    return value == pattern or (value, pattern) in {
-        ("true", "enabled"),
-        ("false", "disabled"),
-        ("none", "not_deployed"),
-    }
-
-
-PROPERTIES = {
-    "jobName": Property(lambda job: job.name, _with_wildcards),
-    "config.team": Property(lambda job: job.team, _team),
-    "config.description": Property(lambda job: job.description),
-    "config.sourceUrl": Property(lambda job: job.name),
-    "config.schedule.scheduleCron": Property(lambda job: job.cron),
-    "config.schedule.nextRunEpochSeconds": Property(
-        lambda job: next_run_epoch_s(job.cron, now()), _same
-    ),
-    "config.contacts.present": Property(
-        lambda job: any(asdict(job.config.contacts or wire.Contacts()).values()), _same
-    ),
-    "deployments.enabled": Property(
-        lambda job: str(job.deployment.enabled if job.deployment else None), _enabled
-    ),
-    "deployments.jobPythonVersion": Property(
-        lambda job: job.deployment.python_version if job.deployment else None, _same
-    ),
-    "deployments.lastExecutionStatus": Property(
-        lambda job: one.body.status if (one := _last(job)) else None, _same
-    ),
-    "deployments.lastExecutionTime": Property(
-        lambda job: one.body.end_time if (one := _last(job)) else None
-    ),
-    "deployments.lastExecutionDuration": Property(lambda job: _duration_s(_last(job)), _same),
-}
-
-
-def _last(job: Job) -> Execution | None:
-    """The execution that ended last."""
-    ended = [one for one in job.executions.values() if one.body.end_time]
-    return max(ended, key=lambda one: one.body.end_time or "", default=None)
-
-
-def _duration_s(execution: Execution | None) -> int | None:
-    if execution is None or execution.ended_at is None:
-        return None
-    return round((execution.ended_at - execution.started_at).total_seconds())
-
-
-def _sortable(value: object) -> tuple[bool, Any]:
-    """A sort key that takes None: it comes last."""
-    return value is None, value if isinstance(value, int) else str(value)
-
-
 def _selected(info: GraphQLResolveInfo[None]) -> frozenset[str]:
     """The names of all fields that the query selects below `jobs`."""
     names: set[str] = set()
@@ -419,70 +349,3 @@ def _selected(info: GraphQLResolveInfo[None]) -> frozenset[str]:
 
     collect(info.field_nodes)
     return frozenset(names)
-
-
-def _found(job: Job, text: str, asked: frozenset[str]) -> bool:
-    """Whether a field that the query selects contains `text`."""
-    values: Mapping[str, str | None] = {
-        "jobName": job.name,
-        "team": job.team,
-        "description": job.description,
-        "scheduleCron": job.cron,
-    }
-    return any(text in (value or "").lower() for name, value in values.items() if name in asked)
-
-
-def _locations(error: Any) -> list[JSONObject]:
-    return [
-        {"line": one.line, "column": one.column, "sourceName": None}
-        for one in error.locations or []
-    ]
-
-
-def _syntax_error(error: Any, query: str) -> JSONObject:
-    return {
-        "message": f"Invalid Syntax : {error.message}",
-        "sourcePreview": f"{query}\n",
-        "offendingToken": "<EOF>",
-        "locations": _locations(error),
-        "errorType": "InvalidSyntax",
-        "path": None,
-        "extensions": None,
-    }
-
-
-def _error(error: Any) -> JSONObject:
-    if error.path is None:
-        fields = re.findall(r"'(\w+)'", error.message)
-        return {
-            "message": f"Validation error of type FieldUndefined: {error.message}",
-            "locations": _locations(error),
-            "description": error.message,
-            "validationErrorType": "FieldUndefined",
-            "queryPath": fields[:1],
-            "extensions": None,
-            "errorType": "ValidationError",
-            "path": None,
-        }
-    exception: JSONObject = {
-        "cause": None,
-        "stackTrace": [],
-        "message": error.message,
-        "suppressed": [],
-        "localizedMessage": error.message,
-    }
-    if error.message.startswith("A filter"):
-        exception |= {
-            "path": None,
-            "locations": None,
-            "extensions": None,
-            "errorType": "DataFetchingException",
-        }
-    return {
-        "message": f"Exception while fetching data (/{error.path[0]}) : {error.message}",
-        "path": list(error.path),
-        "exception": exception,
-        "locations": _locations(error),
-        "extensions": None,
-        "errorType": "DataFetchingException",
-    }

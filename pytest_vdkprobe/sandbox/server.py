@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Self
 
@@ -87,6 +88,11 @@ class Sandbox(Settings):
     def plant(self, name: str, **options: object) -> None:
         """Be wrong from now on; `options` are the fields of `Fault`."""
         self.faults.plant(msgspec.convert({"name": name, **options}, Fault))
+
+    def fire(self, at: datetime) -> None:
+        """Start the jobs that are due in the minute of `at`, without waiting for it."""
+        if self._service is not None:
+            self._service.fire(at)
 
     def configuration(self) -> dict[str, object]:
         """The native tables that lead a run here; the API token lies in a file of its own."""

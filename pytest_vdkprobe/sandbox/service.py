@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 from starlette.types import ASGIApp
@@ -14,7 +15,8 @@ from pytest_vdkprobe.sandbox.deployments import Deployments
 from pytest_vdkprobe.sandbox.executions import Executions, JobAddress
 from pytest_vdkprobe.sandbox.executor import Executor
 from pytest_vdkprobe.sandbox.faults import Faults
-from pytest_vdkprobe.sandbox.schedule import Clock, Scheduler
+from pytest_vdkprobe.sandbox.pages import Pages
+from pytest_vdkprobe.sandbox.schedule import MINUTE_S, Clock, Scheduler
 from pytest_vdkprobe.sandbox.settings import Settings
 from pytest_vdkprobe.sandbox.sources import Repository
 from pytest_vdkprobe.sandbox.state import State
@@ -54,14 +56,18 @@ class Service:
             settings,
             state,
             faults=faults,
-            tokens=tokens,
             sources=sources,
             deployments=self._deployments,
             executions=self._executions,
             folder=folder,
         )
+        api = operations.table()
+        pages = Pages(state, faults=faults, tokens=tokens, api=api)
         self.app: ASGIApp = application(
-            operations.table(), faults=faults, tokens=tokens if settings.auth else None, bugs=bugs
+            api | pages.table(),
+            faults=faults,
+            tokens=tokens if settings.auth else None,
+            bugs=bugs,
         )
         self._scheduler = Scheduler(Clock(settings.tick_s), self._executions.tick)
 
@@ -70,6 +76,10 @@ class Service:
         self._address = JobAddress(url, None, ca_file)
         graphql.load()
         self._scheduler.start()
+
+    def fire(self, at: datetime) -> None:
+        """Start the jobs that are due in the minute of `at`."""
+        self._executions.tick(int(at.timestamp() // MINUTE_S))
 
     def close(self) -> None:
         """Schedule, build and run no more."""
