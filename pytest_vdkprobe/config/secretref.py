@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from pytest_vdkprobe.config.filepath import FilePath
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.secrets import Secret, redact
 
@@ -29,7 +30,7 @@ class SecretRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     env: str | None = None
-    file: str | None = None
+    file: FilePath | None = None
     command: tuple[str, ...] | None = None
     ini_key: str | None = None
 
@@ -94,7 +95,7 @@ class SecretRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def _from_file(self, path: Path, key: str | None) -> str:
         try:
-            text = path.read_text("utf-8")
+            text = path.read_text("utf-8-sig")
         except (OSError, ValueError) as exc:
             why = getattr(exc, "strerror", None) or "it is not text in UTF-8"
             raise ConfigError(

@@ -1,0 +1,164 @@
+"""A loaded configuration: raw tables with the origin of each setting, typed when a room asks.
+
+Rooms bring their own types, so that a user's kind of target is as good as ours; nothing here knows
+what a section means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from pytest_vdkprobe.config.origin import DEFAULT, Key, Origin, as_key, dotted
+from pytest_vdkprobe.config.printing import printable, redacted, rows
+from pytest_vdkprobe.config.sections import SECTIONS, shape_of
+from pytest_vdkprobe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.config.schema import Fitting
+
+T = TypeVar("T")
+Kind = Literal["native", "heartbeat", "env", "sandbox"]
+
+
+class Configuration:
+    """What `load` returns. Never changes; each section is converted once, when first asked for."""
+
+    def __init__(
+        self,
+        name: str,
+        kind: Kind,
+        tables: dict[str, Any],
+        *,
+        origins: Mapping[Key, Origin] | None = None,
+        base_dir: Path | None = None,
+        warnings: tuple[str, ...] = (),
+        hints: Mapping[Key, str] | None = None,
+    ) -> None:
+        self.name = name
+        """The file as it was given, or `environment`, or `sandbox`."""
+        self.kind: Kind = kind
+        self.base_dir = base_dir or Path()
+        """Where relative paths start from."""
+        self.warnings = warnings
+        """What the user should know although it stops nothing; one line each."""
+        self._tables = tables
+        self._origins = dict(origins or {})
+        self._hints = dict(hints or {})
+        self._typed: dict[str, tuple[object, object]] = {}
+
+    def section(self, name: str, wanted: type[T]) -> T:
+        """`[name]` as a `wanted`; its defaults when the section is missing.
+
+        Raises ConfigError for an unknown key, a wrong type, a missing setting without default.
+        """
+        if name in self._typed and self._typed[name][0] is wanted:
+            return self._typed[name][1]  # type: ignore[return-value]  # it was made as a `wanted`
+        self._check_shape(name, many=False)
+        value = self._fitting().convert(self._tables.get(name, {}), wanted, (name,))
+        self._remember(name, wanted, value)
+        return value
+
+    def sections(self, name: str, wanted: type[T]) -> tuple[T, ...]:
+        """Every `[[name]]` as a `wanted`, in the order of the file; empty when there is none."""
+        if name in self._typed and self._typed[name][0] is wanted:
+            return self._typed[name][1]  # type: ignore[return-value]  # it was made as a tuple of it
+        self._check_shape(name, many=True)
+        fitting = self._fitting()
+        values = tuple(
+            fitting.convert(table, wanted, (name, str(index)))
+            for index, table in enumerate(self._tables.get(name, []))
+        )
+        self._remember(name, wanted, values)
+        return values
+
+    def check_sections(self, known: Mapping[str, type]) -> None:
+        """Convert each section whose type is known, and raise the first thing wrong with any."""
+        for problem in self.problems(known):
+            raise problem
+
+    def problems(self, known: Mapping[str, type]) -> list[ConfigError]:
+        """The first thing wrong with each section whose type is known."""
+        found = []
+        for name, wanted in known.items():
+            try:
+                if SECTIONS.get(name):
+                    self.sections(name, wanted)
+                else:
+                    self.section(name, wanted)
+            except ConfigError as problem:
+                found.append(problem)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        """Whether anything at all is set in the section."""
+        return name in self._tables
+
+    def source(self, key: str) -> str:
+        """Where `control.url` comes from: a file, `--vdk-set`, `environment NAME` or `default`."""
+        return self.origin(as_key(key)).text
+
+    def origin(self, key: Key) -> Origin:
+        """Where the setting comes from; of a table, where most of it does."""
+        for length in range(len(key), 0, -1):
+            if key[:length] in self._origins:
+                return self._origins[key[:length]]
+        if not key or _at(self._tables, key) is not None:
+            return Origin(self.name, "environment" if self.kind == "env" else "file")
+        return DEFAULT
+
+    def settings(self, *, defaults: bool = True) -> list[tuple[str, str, str]]:
+        """Every setting as (key, printable value, source); secrets show only their place.
+
+        Defaults are those of the sections that somebody has asked for by now; what is unset and
+        has no default is left out.
+        """
+        found: list[tuple[str, str, str]] = []
+        for name in dict.fromkeys([*self._tables, *self._typed]):
+            value = self._typed[name][1] if name in self._typed else self._tables[name]
+            for key, leaf in rows(value, (name,)):
+                origin = self.origin(key)
+                if origin.kind == "default" and (not defaults or leaf in (None, "", (), [])):
+                    continue
+                found.append((dotted(key), printable(leaf, key), origin.text))
+        return found
+
+    def redacted_tables(self) -> dict[str, Any]:
+        """The tables as they may be written to a report: secrets replaced by their place."""
+        return {name: redacted(table, (name,)) for name, table in self._tables.items()}
+
+    def _check_shape(self, name: str, *, many: bool) -> None:
+        table = self._tables.get(name)
+        if table is None or isinstance(table, list if many else dict):
+            return
+        raise ConfigError(
+            f"The section {name} is not written as it is read.",
+            file=self.name,
+            key=name,
+            expected=f"[[{name}]] before each entry" if many else f"[{name}], once",
+            to_try=f"write {shape_of(name)}",
+        )
+
+    def _remember(self, name: str, wanted: type, value: object) -> None:
+        # A type that lets unknown keys pass only peeks (at the names of all entries, say).
+        config = getattr(wanted, "__struct_config__", None)
+        if config is None or config.forbid_unknown_fields:
+            self._typed[name] = (wanted, value)
+
+    def _fitting(self) -> Fitting:
+        from pytest_vdkprobe.config.schema import Fitting  # noqa: PLC0415 - a cycle else
+
+        return Fitting(self.origin, self.base_dir, self._hints)
+
+
+def _at(tables: object, key: Key) -> object:
+    """What stands at the key, or None."""
+    for part in key:
+        if isinstance(tables, dict):
+            tables = tables.get(part)
+        elif isinstance(tables, list) and part.isdigit() and int(part) < len(tables):
+            tables = tables[int(part)]
+        else:
+            return None
+    return tables

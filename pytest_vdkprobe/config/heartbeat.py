@@ -1,0 +1,234 @@
+"""A vdk-heartbeat configuration, ini or environment, as native tables.
+
+`pytest --vdk-config=heartbeat.ini` is to work with the file as it is. What it says in other words
+is translated; what nothing here can do is told, and refused where going on would check something
+else than its author wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from pytest_vdkprobe.config.heartbeat_keys import CLI_KEYS, KEYS, HeartbeatKeys
+from pytest_vdkprobe.config.nearest import did_you_mean
+from pytest_vdkprobe.config.origin import Key, Origin, as_key
+
+NAME_PREFIX = "vdk-heartbeat-data-job"
+LONGEST_NAME = 45
+"""What vdk-heartbeat cuts its names to, and vdkcli takes."""
+TEAM = "taurus"
+RUN_TEST_TIMEOUT_S = 1200
+SHORTEST_RUN_S = 1800.0
+SHIPPED_JOBS = ("database_ingestion", "empty", "impala", "simple", "trino")
+HEARTBEATS = ("EmptyRunTest", "SimpleRunTest", "SuccessfulRunTest")
+"""Its run tests that our heartbeat does the work of, and more."""
+DATABASE_TESTS = ("ImpalaDatabaseHeartbeatTest", "ImpalaDatabaseRunTest", "TrinoDatabaseRunTest")
+FRONTEND_TEST = "PingFrontendTest"
+SHIPPED_MODULES = ("vdk.internal.heartbeat", "taurus.vdk.heartbeat")
+
+
+class Heartbeat:
+    """The tables that a vdk-heartbeat configuration amounts to, and the key behind each setting."""
+
+    def __init__(self, keys: HeartbeatKeys) -> None:
+        self.tables: dict[str, Any] = {}
+        self.origins: dict[Key, Origin] = {}
+        where = (
+            f"in the environment or in [DEFAULT] of {keys.path}" if keys.path else "and export it"
+        )
+        self.hints = {
+            ("control", "url"): f"set CONTROL_API_URL {where}",
+            ("control", "auth", "url"): f"set VDKCLI_OAUTH2_URI {where}, or no token",
+        }
+        self.warnings = keys.warnings
+        self._keys = keys
+        self._control()
+        self._job()
+        self._run()
+        self._run_test()
+        self._legacy()
+        if keys.is_set("VDK_COMMAND_NAME"):
+            self.warnings.append("VDK_COMMAND_NAME has no effect: no command is started here.")
+
+    def _set(self, key: str, value: object, name: str | None) -> None:
+        """Put `value` at `key`, as the one that vdk-heartbeat's key `name` amounts to."""
+        if value is None:
+            return
+        place = as_key(key)
+        table: Any = self.tables
+        for part, following in pairwise(place):
+            if isinstance(table, list):
+                table = table[int(part)]
+            else:
+                table = table.setdefault(part, [{}] if following == "0" else {})
+        table[place[-1]] = value
+        self.origins[place] = self._keys.origin(name)
+
+    def _control(self) -> None:
+        keys = self._keys
+        url_key = keys.which("CONTROL_API_URL", "VDK_HEARTBEAT_CONTROL_SERVICE_URL", CLI_KEYS[0])
+        if url_key is not None:
+            self._set("control.url", keys.text(url_key), url_key)
+        team_key = keys.which("JOB_TEAM")
+        self._set("control.team", keys.text("JOB_TEAM") or TEAM, team_key)
+        if keys.text(CLI_KEYS[3]):
+            self._set("control.verify_tls", keys.yes(CLI_KEYS[3], default=True), CLI_KEYS[3])
+        token_names = ("VDKCLI_OAUTH2_REFRESH_TOKEN", "VDK_HEARTBEAT_API_TOKEN", CLI_KEYS[1])
+        address_names = ("VDKCLI_OAUTH2_URI", "VDK_HEARTBEAT_API_TOKEN_AUTH_URL", CLI_KEYS[2])
+        token_key, address_key = keys.which(*token_names), keys.which(*address_names)
+        if token_key is None:
+            if address_key is not None:
+                self.warnings.append(
+                    f"{address_key} is set, but no token is: the run does not log in. Set"
+                    f" {token_names[0]} in the environment if it should."
+                )
+            return
+        self._set("control.auth.kind", "api-token", token_key)
+        if address_key is not None:
+            self._set("control.auth.url", keys.text(address_key), address_key)
+        self._set("control.auth.token", keys.secret(token_key), token_key)
+
+    def _job(self) -> None:
+        keys = self._keys
+        named, op_id = keys.text("JOB_NAME"), keys.text("VDK_HEARTBEAT_OP_ID")
+        if named or op_id:
+            name = named or job_name(op_id or "")
+            self._set("jobs.0.name", name, "JOB_NAME" if named else "VDK_HEARTBEAT_OP_ID")
+            self._set("jobs.0.exact_name", True, "JOB_NAME" if named else "VDK_HEARTBEAT_OP_ID")
+        else:
+            # The run's id is put behind it, where vdk-heartbeat has its user and time: shorter,
+            # the same in all of xdist's workers, and never cut off.
+            self._set("jobs.0.name", NAME_PREFIX, None)
+        self._directory()
+        for setting, key in (
+            ("vdk_version", "VDK_HEARTBEAT_DEPLOY_JOB_VDK_VERSION"),
+            ("python_version", "DATAJOB_DEPLOYMENT_PYTHON_VERSION"),
+            ("db_default_type", "DB_DEFAULT_TYPE"),
+        ):
+            self._set(f"jobs.0.{setting}", keys.text(key), key)
+        mail = [part.strip() for part in re.split("[;,]", keys.text("JOB_NOTIFICATION_MAIL") or "")]
+        if any(mail):
+            for event in ("user_error", "platform_error"):
+                self._mail(f"job_failure_{event}", mail)
+            self._mail("job_success", mail)
+            self._mail("job_deploy", mail)
+
+    def _mail(self, event: str, addresses: list[str]) -> None:
+        kept = [address for address in addresses if address]
+        self._set(f"jobs.0.contacts.notified_on_{event}", kept, "JOB_NOTIFICATION_MAIL")
+
+    def _directory(self) -> None:
+        keys = self._keys
+        parent, name = keys.text("DATAJOB_DIRECTORY_PARENT"), keys.text("DATAJOB_DIRECTORY_NAME")
+        if parent:
+            path = str(Path(parent) / (name or "impala"))
+            self._set("jobs.0.path", path, "DATAJOB_DIRECTORY_PARENT")
+            return
+        self._set("jobs.0.template", "proof", "DATAJOB_DIRECTORY_NAME" if name else None)
+        if name is None:
+            return
+        if name not in SHIPPED_JOBS:
+            raise keys.error(
+                f"vdk-heartbeat ships no job {name}, and DATAJOB_DIRECTORY_PARENT is not set.",
+                "DATAJOB_DIRECTORY_NAME",
+                expected=f"one of {', '.join(SHIPPED_JOBS)}; or DATAJOB_DIRECTORY_PARENT beside it",
+                to_try=did_you_mean(name, SHIPPED_JOBS),
+            )
+        if name not in ("empty", "simple"):
+            self.warnings.append(
+                f"DATAJOB_DIRECTORY_NAME={name}: our job `proof` runs in its place, which touches"
+                " no database; nothing is checked there."
+            )
+
+    def _run(self) -> None:
+        name = "RUN_TEST_TIMEOUT_SECONDS"
+        seconds = self._keys.number(name, default=RUN_TEST_TIMEOUT_S)
+        self._set("run.step_timeout_s", float(seconds), name)
+        # Its limit counts for each wait anew; a run that may wait three times still ends.
+        self._set("run.timeout_s", max(SHORTEST_RUN_S, 3.0 * seconds), name)
+
+    def _run_test(self) -> None:
+        keys = self._keys
+        module, wanted = keys.text("JOB_RUN_TEST_MODULE_NAME"), keys.text("JOB_RUN_TEST_CLASS_NAME")
+        if module is None and wanted is None:
+            self.warnings.append(
+                "No run test is named (JOB_RUN_TEST_CLASS_NAME); vdk-heartbeat's default,"
+                " Impala, works nowhere, so the whole heartbeat of pytest-vdkprobe runs."
+            )
+            return
+        shipped = module is None or module.startswith(SHIPPED_MODULES)
+        if wanted is None:
+            wanted = {"empty_run_test": "EmptyRunTest", "simple_run_test": "SimpleRunTest"}.get(
+                (module or "").rpartition(".")[2], "ImpalaDatabaseHeartbeatTest"
+            )
+        if shipped and wanted in HEARTBEATS:
+            return
+        if shipped and wanted in DATABASE_TESTS:
+            self.warnings.append(
+                f"{wanted} is not run: no scenario reads that database yet. The whole heartbeat of"
+                " pytest-vdkprobe runs in its place, and says nothing about the database."
+            )
+            return
+        name = "JOB_RUN_TEST_MODULE_NAME" if not shipped else "JOB_RUN_TEST_CLASS_NAME"
+        if shipped and wanted == FRONTEND_TEST:
+            raise keys.error(
+                f"{wanted} only looks at a web page, and no scenario here does that yet.",
+                name,
+                expected=f"one of {', '.join(HEARTBEATS)}",
+                to_try="remove the key to run the whole heartbeat on a Control Service",
+            )
+        known = (*HEARTBEATS, *DATABASE_TESTS)
+        whose = f"the class {wanted} of {module}" if module else f"a class {wanted}"
+        raise keys.error(
+            f"The run test is {whose}, which can't be run here: only vdk-heartbeat's own can.",
+            name,
+            expected=f"one of {', '.join(known)}",
+            to_try=did_you_mean(wanted, known)
+            if shipped
+            else "write it as a scenario (a pytest module with our fixtures), and remove both"
+            " JOB_RUN_TEST_ keys",
+        )
+
+    def _legacy(self) -> None:
+        keys = self._keys
+        junit = keys.text("REPORT_JUNIT_XML_FILE_PATH")
+        if junit is None and not keys.is_set("REPORT_JUNIT_XML_FILE_PATH"):
+            junit = "tests.xml"
+        self._set("legacy.junit_path", junit, "REPORT_JUNIT_XML_FILE_PATH")
+        self._set("legacy.run_test_timeout_s", self.tables["run"]["step_timeout_s"], None)
+        self.origins[as_key("legacy.run_test_timeout_s")] = keys.origin("RUN_TEST_TIMEOUT_SECONDS")
+        for key, place in KEYS.items():
+            if not place.startswith("legacy.") or keys.text(key) is None:
+                continue
+            if place.endswith(("_ssl", "_execution", "_failure")):
+                self._set(place, keys.yes(key, default=True), key)
+            elif place.endswith(("port", "timeout_s")):
+                self._set(place, keys.number(key, default=0), key)
+            elif key == "DATABASE_PASS":
+                self._set(place, keys.secret(key), key)
+            elif place != "legacy.junit_path":
+                self._set(place, keys.text(key), key)
+
+
+def read_heartbeat(path: Path | None, environ: Mapping[str, str]) -> Heartbeat:
+    """The ini at `path` with the environment over it, or the environment alone."""
+    return Heartbeat(HeartbeatKeys(path, environ))
+
+
+def job_name(op_id: str) -> str:
+    """The job's name for an op id, in 45 characters that still tell op ids apart.
+
+    vdk-heartbeat cuts `user_epoch` behind its prefix, which drops the very digits that made it
+    unique for users with long names; here what must be cut leaves a hash of the whole.
+    """
+    suffix = re.sub("[^a-z0-9-]", "-", op_id.lower())
+    whole = f"{NAME_PREFIX}-{suffix}"
+    if len(whole) <= LONGEST_NAME:
+        return whole
+    digest = hashlib.sha256(op_id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{whole[: LONGEST_NAME - 9].rstrip('-')}-{digest}"

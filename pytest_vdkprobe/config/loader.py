@@ -1,0 +1,129 @@
+"""The one way to a configuration: file, environment and command line laid over each other.
+
+Precedence, decided by what is set and never by what is true: command line, then `VDKPROBE_*`, then
+the file (for vdk-heartbeat's: its own environment names, then its ini), then the type's default.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_vdkprobe.config import overrides as layers
+from pytest_vdkprobe.config.configuration import Configuration, Kind
+from pytest_vdkprobe.config.native import check_sections, read_native
+from pytest_vdkprobe.config.origin import Key, Origin
+from pytest_vdkprobe.errors import ConfigError
+
+NATIVE = (".toml",)
+HEARTBEAT = (".ini", ".conf", ".cfg")
+
+
+def load(
+    spec: str,
+    *,
+    overrides: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Configuration:
+    """The configuration that `spec` names: a .toml, an .ini of vdk-heartbeat, or `env`.
+
+    `overrides` are the settings of --vdk-set by their dotted key; `environ` is the process's own
+    unless given. Raises ConfigError, before anything is connected to, for whatever is wrong.
+    """
+    environ = os.environ if environ is None else environ
+    if spec == "env":
+        return _heartbeat(None, "environment", overrides, environ)
+    path = Path(spec).expanduser()
+    suffix = path.suffix.lower()
+    if suffix in NATIVE:
+        tables = read_native(path)
+        return _layered(spec, "native", tables, overrides, environ, base_dir=path.parent)
+    if suffix in HEARTBEAT:
+        return _heartbeat(path, spec, overrides, environ)
+    if spec == "sandbox":
+        raise ConfigError(
+            "The sandbox's configuration comes from the sandbox, once it is up.",
+            key="sandbox",
+            to_try="run pytest --vdk-config=sandbox, or vdkprobe sandbox up",
+        )
+    if path.is_dir():
+        read_native(path)  # raises, and names the files inside
+    raise ConfigError(
+        f"{spec!r} is not a configuration: its name does not say of which kind.",
+        file=spec,
+        expected="a .toml (ours), an .ini, .conf or .cfg (vdk-heartbeat's), sandbox or env",
+        to_try="give the file's whole name",
+    )
+
+
+def from_tables(
+    name: str,
+    tables: Mapping[str, Any],
+    *,
+    kind: Kind = "sandbox",
+    overrides: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    base_dir: Path | None = None,
+) -> Configuration:
+    """A configuration that stands in no file, such as the sandbox's; overrides count as ever."""
+    environ = os.environ if environ is None else environ
+    own = copy.deepcopy(dict(tables))
+    check_sections(own, name)
+    return _layered(name, kind, own, overrides, environ, base_dir=base_dir)
+
+
+def _heartbeat(
+    path: Path | None,
+    name: str,
+    overrides: Mapping[str, str] | None,
+    environ: Mapping[str, str],
+) -> Configuration:
+    from pytest_vdkprobe.config.heartbeat import read_heartbeat  # noqa: PLC0415 - legacy only
+
+    legacy = read_heartbeat(path, environ)
+    return _layered(
+        name,
+        "env" if path is None else "heartbeat",
+        legacy.tables,
+        overrides,
+        environ,
+        # vdk-heartbeat looks for its jobs from where it is called, not from its ini.
+        base_dir=Path(),
+        origins=legacy.origins,
+        warnings=legacy.warnings,
+        hints=legacy.hints,
+    )
+
+
+def _layered(
+    name: str,
+    kind: Kind,
+    tables: dict[str, Any],
+    overrides: Mapping[str, str] | None,
+    environ: Mapping[str, str],
+    *,
+    base_dir: Path | None,
+    origins: Mapping[Key, Origin] | None = None,
+    warnings: list[str] | None = None,
+    hints: Mapping[Key, str] | None = None,
+) -> Configuration:
+    """The tables with the environment's and then the command line's settings put over them."""
+    found = dict(origins or {})
+    given = [*layers.from_environment(environ), *layers.from_command_line(overrides or {})]
+    for override in given:
+        place = layers.apply(override, tables)
+        for key in [key for key in found if key[: len(place)] == place]:
+            del found[key]
+        found[place] = override.origin
+    return Configuration(
+        name,
+        kind,
+        tables,
+        origins=found,
+        base_dir=base_dir,
+        warnings=(*(warnings or ()), *layers.suspicious(environ)),
+        hints=hints,
+    )
