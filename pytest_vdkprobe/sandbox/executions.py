@@ -344,7 +344,7 @@ class Executions:
         """Run it and wait for its end; None if it was cancelled."""
         try:
             running = self._executor.start(run)
-        except OSError as exc:
+        except Exception as exc:  # noqa: BLE001 - or the execution would stay running for ever
             return Outcome("platform_error", f"The job could not be started: {exc}")
         execution.run = running
         pause_s = FIRST_POLL_S

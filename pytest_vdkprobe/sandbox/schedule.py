@@ -7,7 +7,6 @@ still means what it says.
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -43,11 +42,14 @@ def next_run_epoch_s(text: str | None, after: datetime) -> int:
 
 def is_due(text: str | None, minute: datetime) -> bool:
     """Whether `text` fires in the minute that begins at `minute`."""
-    from croniter import croniter  # noqa: PLC0415 - takes 30 ms
+    from croniter import CroniterError, croniter  # noqa: PLC0415 - takes 30 ms
 
     if not text or not is_valid_cron(text):
         return False
-    return re.fullmatch(r"\*( \*){4}", text) is not None or bool(croniter.match(text, minute))
+    try:
+        return bool(croniter.match(text, minute))
+    except CroniterError:  # a date that never comes, such as 30 February
+        return False
 
 
 class Clock:
