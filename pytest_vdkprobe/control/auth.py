@@ -1,0 +1,273 @@
+"""Logging in: from a configured scheme to the headers that a call carries.
+
+Tokens live in memory only; each is a `Secret` from the moment it is read. They are renewed before
+they expire, and once when the service refuses one in between. A scheme is anything with `kind`,
+`authorize` and `refresh`: put a builder into `BUILDERS`, or override the fixture `vdk_auth`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from pytest_vdkprobe.config.secretref import SecretRef
+from pytest_vdkprobe.control.errors import ServiceFailure, checked, excerpt, status_line
+from pytest_vdkprobe.control.settings import (
+    ApiTokenSettings,
+    AuthSettings,
+    BearerSettings,
+    ClientCredentialsSettings,
+)
+from pytest_vdkprobe.control.transport import Answer
+from pytest_vdkprobe.errors import ConfigError, LoginError
+from pytest_vdkprobe.secrets import Secret
+
+RENEW_BEFORE_S = 60.0
+"""As the official client does; or half of its life for a token that lives less than two minutes."""
+
+
+class PostForm(Protocol):
+    """How a scheme reaches a token endpoint: with the client's timeouts, proxies and trust."""
+
+    def __call__(
+        self, url: str, fields: Mapping[str, str | Secret], headers: Mapping[str, str | Secret]
+    ) -> Answer:
+        """Send a form and return the answer, whatever its status."""
+
+
+class Auth(Protocol):
+    """A way of logging in."""
+
+    kind: str
+
+    def authorize(self, post: PostForm) -> Mapping[str, str | Secret]:
+        """The headers for the next call; secret ones as `Secret`. Raises LoginError."""
+
+    def refresh(self) -> bool:
+        """The service said 401: forget what was granted. Whether asking anew may help."""
+
+
+class NoAuth:
+    """Nothing to show."""
+
+    kind = "none"
+
+    def authorize(self, post: PostForm) -> Mapping[str, str | Secret]:
+        """No headers."""
+        return {}
+
+    def refresh(self) -> bool:
+        """There is nothing to renew."""
+        return False
+
+
+class BearerToken:
+    """A ready access token, sent with every call."""
+
+    kind = "bearer"
+
+    def __init__(self, token: Secret) -> None:
+        self._header = _bearer(token.reveal(), token.source)
+
+    def authorize(self, post: PostForm) -> Mapping[str, str | Secret]:
+        """The token as it was given."""
+        return {"Authorization": self._header}
+
+    def refresh(self) -> bool:
+        """Nobody can renew it."""
+        return False
+
+
+class Granted(msgspec.Struct):
+    """A token endpoint's answer (RFC 6749, section 5.1). `expires_in` may be text, or missing."""
+
+    access_token: str
+    expires_in: float | str | None = None
+
+
+class _Grant:
+    """Access tokens from a token endpoint, kept until shortly before they expire."""
+
+    kind = "grant"
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._header: Secret | None = None
+        self._renew_at = 0.0
+        self._worked = False
+
+    def _fields(self) -> Mapping[str, str | Secret]:
+        raise NotImplementedError
+
+    def _headers(self) -> Mapping[str, str | Secret]:
+        return {}
+
+    def authorize(self, post: PostForm) -> Mapping[str, str | Secret]:
+        """The current access token, after getting a new one where that is due."""
+        if self._header is None or time.monotonic() >= self._renew_at:
+            answer = post(
+                self.url, self._fields(), {"Accept": "application/json", **self._headers()}
+            )
+            granted = self._read(answer)
+            self._header = _bearer(granted.access_token, "token endpoint")
+            self._renew_at = time.monotonic() + _life_s(granted.expires_in)
+            self._worked = True
+        return {"Authorization": self._header}
+
+    def refresh(self) -> bool:
+        """Forget the access token; the next call gets another."""
+        self._header = None
+        return True
+
+    def _read(self, answer: Answer) -> Granted:
+        if answer.status == 200:
+            try:
+                granted = msgspec.json.decode(answer.body, type=Granted)
+            except (msgspec.MsgspecError, ValueError, RecursionError):
+                # Not the body: it may hold the token in a shape that we don't know.
+                raise self._problem(
+                    "The token endpoint's answer can't be read.",
+                    answer,
+                    seen=f"{len(answer.body)} bytes of "
+                    + excerpt(answer.headers.get("content-type", "no type").encode(), 80),
+                    expected="JSON with an access_token",
+                ) from None
+            if _fits_a_header(granted.access_token):
+                return granted
+            raise self._problem(
+                "The token endpoint granted a token that no header can carry.", answer
+            )
+        raise self._problem(
+            f"The token endpoint refused the login: {status_line(answer.status)}.",
+            answer,
+            seen=excerpt(answer.body) or "an empty answer",
+            expected="200 with an access_token",
+        )
+
+    def _problem(self, what: str, answer: Answer, **lines: Any) -> LoginError | ServiceFailure:
+        """Ours until a login has worked in this run; from then on the platform's."""
+        if self._worked:
+            return ServiceFailure(what, status=answer.status, method="POST", url=self.url, **lines)
+        return LoginError(
+            what,
+            checked=checked("POST", self.url, ""),
+            to_try="check control.auth: its url, and whether its credentials are right and alive",
+            **lines,
+        )
+
+
+class ApiToken(_Grant):
+    """An API token, exchanged for access tokens: the refresh-token grant without client login."""
+
+    kind = "api-token"
+
+    def __init__(self, url: str, token: Secret) -> None:
+        super().__init__(url)
+        self._token = token
+
+    def _fields(self) -> Mapping[str, str | Secret]:
+        return {"grant_type": "refresh_token", "refresh_token": self._token}
+
+
+class ClientCredentials(_Grant):
+    """A client id and secret, exchanged for access tokens (RFC 6749, section 4.4)."""
+
+    kind = "client-credentials"
+
+    def __init__(
+        self, url: str, client_id: str, client_secret: Secret, *, scope: str | None = None
+    ) -> None:
+        super().__init__(url)
+        self._scope = scope
+        self._basic = _basic(client_id, client_secret)
+
+    def _fields(self) -> Mapping[str, str | Secret]:
+        scope = {"scope": self._scope} if self._scope else {}
+        return {"grant_type": "client_credentials", **scope}
+
+    def _headers(self) -> Mapping[str, str | Secret]:
+        return {"Authorization": self._basic}
+
+
+Resolve = Callable[[SecretRef, str], Secret]
+"""Reads a secret; the second argument is the key that it belongs to."""
+
+
+def _build_api_token(settings: ApiTokenSettings, resolve: Resolve) -> Auth:
+    return ApiToken(settings.url, resolve(settings.token, "control.auth.token"))
+
+
+def _build_client_credentials(settings: ClientCredentialsSettings, resolve: Resolve) -> Auth:
+    secret = resolve(settings.client_secret, "control.auth.client_secret")
+    return ClientCredentials(settings.url, settings.client_id, secret, scope=settings.scope)
+
+
+def _build_bearer(settings: BearerSettings, resolve: Resolve) -> Auth:
+    token = resolve(settings.token, "control.auth.token")
+    if not _fits_a_header(token.reveal()):
+        raise ConfigError(
+            f"The token in {token.source} has characters that no header can carry.",
+            key="control.auth.token",
+            expected="printable ASCII",
+            to_try="Look for a byte order mark, a typographic dash or a control character.",
+        )
+    return BearerToken(token)
+
+
+BUILDERS: dict[str, Callable[[Any, Resolve], Auth]] = {
+    "none": lambda _settings, _resolve: NoAuth(),
+    "api-token": _build_api_token,
+    "client-credentials": _build_client_credentials,
+    "bearer": _build_bearer,
+}
+"""From the `kind` in the configuration to what builds it."""
+
+
+def make_auth(
+    settings: AuthSettings,
+    *,
+    base_dir: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Auth:
+    """Build the configured scheme; its secrets are read now, relative files from `base_dir`.
+
+    Raises ConfigError for a secret that can't be read.
+    """
+
+    def resolve(ref: SecretRef, key: str) -> Secret:
+        return ref.resolve(environ, base_dir, key=key)
+
+    kind = str(type(settings).__struct_config__.tag)
+    return BUILDERS[kind](settings, resolve)
+
+
+def _fits_a_header(token: str) -> bool:
+    return bool(token) and token.isascii() and token.isprintable()
+
+
+def _bearer(token: str, source: str) -> Secret:
+    # The token itself must be known to the redactor, not only behind the word Bearer.
+    Secret(token, source)
+    return Secret(f"Bearer {token}", source)
+
+
+def _basic(client_id: str, client_secret: Secret) -> Secret:
+    """HTTP Basic for a client: both parts are form-encoded first (RFC 6749, section 2.3.1)."""
+    from base64 import b64encode  # noqa: PLC0415 - one of the schemes needs it
+    from urllib.parse import quote_plus  # noqa: PLC0415 - as above
+
+    pair = f"{quote_plus(client_id)}:{quote_plus(client_secret.reveal())}"
+    return Secret("Basic " + b64encode(pair.encode()).decode(), client_secret.source)
+
+
+def _life_s(expires_in: float | str | None) -> float:
+    """For how long a token is used. Without a word on it, until the service refuses it."""
+    try:
+        life_s = float(expires_in or 0)
+    except ValueError:
+        return float("inf")
+    return life_s - min(RENEW_BEFORE_S, life_s / 2) if life_s > 0 else float("inf")
