@@ -20,6 +20,8 @@ LONGEST = 400
 
 HOUSE = (*package_modules(), *scenario_modules())
 EMPTY = tuple(path for path in HOUSE if path.name == "__init__.py")
+EXPORTING = {f"{PACKAGE}/config/__init__.py"}
+"""`pytest_vdkprobe.config.load` is how every room, and a user, gets at a configuration."""
 MODULES = tuple(path for path in HOUSE if path.name != "__init__.py")
 WAITING = ROOT / PACKAGE / "waiting.py"
 
@@ -48,9 +50,15 @@ def sleeps(module: ast.Module) -> list[int]:
 
 
 def test_packages_are_empty() -> None:
-    """They run before the plugin's first module, and would undo its lean start."""
-    full = [shown(path) for path in EMPTY if path.read_text(encoding="utf-8").strip()]
-    assert full == []
+    """The first runs before the plugin's own module, and would undo its lean start."""
+    full = [path for path in EMPTY if path.read_text(encoding="utf-8").strip()]
+    assert {shown(path) for path in full} <= EXPORTING
+
+
+def test_a_package_that_exports_does_nothing_else() -> None:
+    for name in sorted(EXPORTING):
+        for node in tree(ROOT / name).body:
+            assert isinstance(node, ast.Expr | ast.ImportFrom | ast.Assign), f"{name}:{node.lineno}"
 
 
 def test_only_waiting_sleeps() -> None:
