@@ -236,6 +236,8 @@ class Fitting:
     ) -> ConfigError:
         """A ConfigError that names the file, or whatever else the setting came from."""
         origin = self.origin_of(key)
+        if origin.kind == "default":
+            origin = self.origin_of(())
         name = dotted(key)
         if origin.kind in ("command line", "environment"):
             return ConfigError(
@@ -247,7 +249,7 @@ class Fitting:
             )
         return ConfigError(
             what,
-            file=origin.text if origin.kind == "file" else self.origin_of(()).text,
+            file=origin.text,
             key=name,
             value=value,
             expected=expected,
