@@ -17,6 +17,11 @@ that every sink (console, JUnit, report) prints the same five lines in the same 
 
 from __future__ import annotations
 
+from pytest_vdkprobe.secrets import redact
+
+LONGEST_VALUE = 200
+"""Characters shown of an unusable setting; enough to find it by."""
+
 
 class Finding(Exception):  # noqa: N818 - the tree's root is neither an error nor a failure
     """Something worth telling: `what` happened, then the lines that let a stranger act on it."""
@@ -48,13 +53,16 @@ class Finding(Exception):  # noqa: N818 - the tree's root is neither an error no
         return [(label, text) for label, text in labelled if text]
 
     def __str__(self) -> str:
-        return "\n".join(
-            [self.what, *(f"  {label + ':':<10} {text}" for label, text in self.lines())]
-        )
+        # Further lines of one text stand under its first.
+        lines = [
+            f"  {label + ':':<10} " + text.strip("\n").replace("\n", "\n" + " " * 13)
+            for label, text in self.lines()
+        ]
+        return "\n".join([self.what, *lines])
 
 
 class ProbeError(Finding):
-    """The probe could not judge: its configuration, its network, its credentials, or a bug of ours."""
+    """The probe could not judge: its configuration, network, credentials, or a bug of ours."""
 
 
 class ConfigError(ProbeError):
@@ -72,6 +80,9 @@ class ConfigError(ProbeError):
     ) -> None:
         where = ", ".join(part for part in (file and f"file {file}", key and f"key {key}") if part)
         seen = None if value is None else repr(value)
+        if seen is not None and len(seen) > LONGEST_VALUE:
+            # Redacted before it is cut: half a secret would not be recognised later.
+            seen = f"{redact(seen)[:LONGEST_VALUE]}... ({len(seen)} characters)"
         super().__init__(what, seen=seen, expected=expected, checked=where or None, to_try=to_try)
         self.file = file
         self.key = key
@@ -79,7 +90,7 @@ class ConfigError(ProbeError):
 
 
 class TransportError(ProbeError):
-    """The platform was never reached: a name that does not resolve, a closed port, untrusted TLS."""
+    """The platform was never reached: name not resolved, port closed, TLS not trusted."""
 
 
 class LoginError(ProbeError):
@@ -90,12 +101,12 @@ class LeaseError(ProbeError):
     """The lease store can't be read or written, so nothing may be created."""
 
 
-class PlatformFailure(Finding, AssertionError):
+class PlatformFailure(Finding, AssertionError):  # noqa: N818 - the platform's, no error of ours
     """The platform did something wrong, and the finding says how that was seen."""
 
 
 class WaitFailure(PlatformFailure):
-    """A state did not come before its deadline; `seen` lists the states that did, with their times."""
+    """A state did not come before its deadline; `seen` lists those that did, with their times."""
 
 
 class NoEvidence(Finding):

@@ -16,6 +16,8 @@ from urllib.parse import quote, quote_plus
 MASK = "[redacted]"
 SHORTEST = 4
 """Values below this length are not searched for: masking every `1` would hide the report itself."""
+LINE = 16
+"""Lines of a longer secret are searched for by themselves from this length on."""
 
 
 class Redactor:
@@ -30,16 +32,15 @@ class Redactor:
         """Hide `value` from now on, and its URL, JSON, base64 and hex forms."""
         if len(value) < SHORTEST:
             return
-        raw = value.encode()
-        forms = {
-            value,
-            quote(value, safe=""),
-            quote(value),
-            quote_plus(value),
-            json.dumps(value)[1:-1],
-        }
-        forms |= {repr(value)[1:-1], raw.hex(), raw.hex().upper()}
+        raw = _bytes_of(value)
+        forms = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+        forms |= {quote(raw, safe=""), quote(raw), quote_plus(raw)}
+        forms |= {re.sub("%..", lambda found: found[0].lower(), form) for form in forms}
+        forms |= _markup_forms(value)
+        forms |= {repr(value)[1:-1], repr(raw)[2:-1], raw.hex(), raw.hex().upper()}
         forms |= _base64_forms(raw)
+        # A key of several lines is also printed line by line, indented.
+        forms |= {line.strip() for line in value.splitlines() if len(line.strip()) >= LINE}
         with self._lock:
             if forms <= self._forms:
                 return
@@ -50,6 +51,21 @@ class Redactor:
     def redact(self, text: str) -> str:
         """`text` with every known secret masked."""
         return self._pattern.sub(MASK, text) if self._pattern else text
+
+
+def _bytes_of(value: str) -> bytes:
+    """The bytes that stood in the environment or the file, even where they were not UTF-8."""
+    try:
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "surrogatepass")
+
+
+def _markup_forms(value: str) -> set[str]:
+    """The value as XML and HTML writers escape it; `html` itself would cost its table of names."""
+    text = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    attribute = text.replace('"', "&quot;")
+    return {text, attribute, attribute.replace("'", "&#x27;"), attribute.replace("'", "&apos;")}
 
 
 def _base64_forms(raw: bytes) -> set[str]:
@@ -65,7 +81,7 @@ def _base64_forms(raw: bytes) -> set[str]:
         last = (offset + len(raw)) * 8 // 6
         core = text[first:last]
         if len(core) >= SHORTEST + 2:
-            forms |= {core, core.replace("+", "-").replace("/", "_")}
+            forms |= {core, core.replace("+", "-").replace("/", "_"), quote(core, safe="")}
     return forms
 
 

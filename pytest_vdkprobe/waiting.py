@@ -8,19 +8,27 @@ sleeps; whoever wants to draw a wait subscribes to its events.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from pytest_vdkprobe.errors import WaitFailure
+from pytest_vdkprobe.secrets import redact
 
 T = TypeVar("T")
 
 FIRST_PAUSE_S = 0.005
 GROWTH = 1.6
 LONGEST_PAUSE_S = 5.0
+LONGEST_HISTORY = 41
+"""Sightings kept; beyond, those in the middle become one: the first and the last tell the story."""
+LONGEST_STATE = 300
+"""Characters kept of a state: a service may answer megabytes."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,9 @@ def listening(listener: Callable[[WaitEvent], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        _listeners.remove(listener)
+        # It may be gone already, see _tell.
+        with suppress(ValueError):
+            _listeners.remove(listener)
 
 
 def wait_until(
@@ -135,8 +145,7 @@ def wait_until(
         elapsed_s = time.monotonic() - started
         _remember(history, describe(value), elapsed_s)
         finished = done(value)
-        for listener in list(_listeners):
-            listener(WaitEvent(what, history[-1].state, polls, elapsed_s, limit_s, finished))
+        _tell(WaitEvent(what, history[-1].state, polls, elapsed_s, limit_s, finished))
         if finished:
             return Waited(value, polls, elapsed_s, tuple(history))
         left_s = deadline.remaining_s()
@@ -154,13 +163,33 @@ def wait_until(
 
 def pause(seconds: float, *, deadline: Deadline | None = None) -> None:
     """Let `seconds` pass, or what is left until `deadline`: for back-off, never for hope."""
-    time.sleep(seconds if deadline is None else min(seconds, deadline.remaining_s()))
+    time.sleep(max(0.0, seconds if deadline is None else min(seconds, deadline.remaining_s())))
+
+
+def _tell(event: WaitEvent) -> None:
+    """Tell the listeners; one that fails is dropped, because drawing must not decide a verdict."""
+    for listener in list(_listeners):
+        try:
+            listener(event)
+        except Exception:  # noqa: BLE001 - whatever it is, it is only the display
+            _log.warning("a display of waits failed and is switched off", exc_info=True)
+            with suppress(ValueError):
+                _listeners.remove(listener)
 
 
 def _remember(history: list[Sighting], state: str, elapsed_s: float) -> None:
     """Add a state, or lengthen the last sighting when nothing changed: memory stays flat."""
+    if len(state) > LONGEST_STATE:
+        # Redacted before it is cut: half a secret would not be recognised later.
+        state = f"{redact(state)[:LONGEST_STATE]}... ({len(state)} characters)"
     if history and history[-1].state == state:
         last = history[-1]
         history[-1] = Sighting(state, last.first_s, elapsed_s, last.polls + 1)
     else:
         history.append(Sighting(state, elapsed_s, elapsed_s))
+    if len(history) > LONGEST_HISTORY:
+        middle = LONGEST_HISTORY // 2
+        first, second = history[middle : middle + 2]
+        history[middle : middle + 2] = [
+            Sighting("other states", first.first_s, second.last_s, first.polls + second.polls)
+        ]
