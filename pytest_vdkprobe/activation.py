@@ -48,9 +48,9 @@ def activate(config: pytest.Config) -> None:
         raise pytest.UsageError(redact(str(problem))) from problem
     config.stash[RUN_KEY] = run
     scheduling.refuse_each(config)
-    pytest.register_assert_rewrite(collection.SCENARIOS_PACKAGE)
+    collection.rewrite_assertions(shipped)
     manager = config.pluginmanager
-    manager.register(collection.Collection(shipped), "vdkprobe-collection")
+    manager.register(collection.Collection(shipped, config), "vdkprobe-collection")
     manager.register(Selection(patterns), "vdkprobe-selection")
     manager.register(step_fixtures, "vdkprobe-step-fixtures")
     if importlib.util.find_spec("pytest_vdkprobe.fixtures") is not None:
@@ -118,7 +118,9 @@ def resolve_configuration(
         if tables is None:
             from pytest_vdkprobe.sandbox.session import start  # noqa: PLC0415 - only for sandbox
 
-            tables = start(config)
+            own = {key: text for key, text in overrides.items() if key.startswith("sandbox.")}
+            knobs = from_tables("sandbox", {}, overrides=own, environ={})
+            tables = start(knobs, at_end=config.add_cleanup)
         return from_tables("sandbox", tables, overrides=overrides), tables
     if spec != "env":
         path = _path(config, "config") or Path()

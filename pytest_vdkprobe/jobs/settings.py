@@ -48,7 +48,7 @@ class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """The job's default database (`TRINO`, `POSTGRES`, ...): what a SQL step of it talks to."""
     contacts: Contacts | None = None
     keytab: str | None = None
-    """`bytes`, `empty`, `absent` or `ignore`, when not what [control] says."""
+    """`bytes`, `empty`, `absent` or `any`, when not what [control] says."""
     arguments: dict[str, Any] = {}
     """Passed to every manual execution, beside those of the proof protocol."""
     values: dict[str, Any] = {}
@@ -137,13 +137,13 @@ class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
                 self.proves,
                 "remove proves: the shipped templates always do",
             )
-        if self.keytab not in (None, "bytes", "empty", "absent", "ignore"):
+        if self.keytab not in (None, "bytes", "empty", "absent", "any"):
             wrong(
                 "A keytab can't be expected to be this.",
                 "keytab",
                 self.keytab,
-                'write keytab = "ignore" if it does not matter',
-                expected="bytes, empty, absent or ignore",
+                'write keytab = "any" if it does not matter',
+                expected="bytes, empty, absent or any",
             )
         for step, seconds in self.limits.items():
             if not 0 < seconds < float("inf"):

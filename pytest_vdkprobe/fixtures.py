@@ -1,0 +1,132 @@
+"""The public fixtures: each short, each replaceable in a `conftest.py`.
+
+The chain runs value -> factory -> thing: `vdk_configuration` -> `vdk_control_settings` ->
+`vdk_http`, `vdk_auth` -> `vdk_control` -> `vdk_job`. Override the link that you want to change; the
+later ones follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_vdkprobe.journeys.run import RUN_KEY, Run
+
+if TYPE_CHECKING:
+    import requests
+
+    from pytest_vdkprobe.config import Configuration
+    from pytest_vdkprobe.control.auth import Auth
+    from pytest_vdkprobe.control.client import ControlClient
+    from pytest_vdkprobe.control.settings import ControlSettings
+    from pytest_vdkprobe.journeys.data_job import DataJobSubject
+
+
+@pytest.fixture(scope="session")
+def vdk_run(pytestconfig: pytest.Config) -> Run:
+    """This run: its id, configuration, deadline and leases.
+
+    Session scope; free of charge. xdist's workers share the controller's run id. Not meant to be
+    overridden.
+    """
+    return pytestconfig.stash[RUN_KEY]
+
+
+@pytest.fixture(scope="session")
+def vdk_configuration(vdk_run: Run) -> Configuration:
+    """The configuration as it was loaded, with the source of each setting.
+
+    Session scope: it never changes within a run. Override it to compute settings in Python.
+    """
+    return vdk_run.configuration
+
+
+@pytest.fixture(scope="session")
+def vdk_control_settings(vdk_configuration: Configuration) -> ControlSettings:
+    """The `[control]` section, typed and validated.
+
+    Session scope. Override it with `msgspec.structs.replace(vdk_control_settings, ...)`.
+    """
+    from pytest_vdkprobe.control.settings import ControlSettings  # noqa: PLC0415 - inert unless used
+
+    return vdk_configuration.section("control", ControlSettings)
+
+
+@pytest.fixture(scope="session")
+def vdk_http() -> Iterator[requests.Session]:
+    """The HTTP session under the Control Service client: add headers or an adapter to it.
+
+    Session scope: connections are kept alive between steps.
+    """
+    from pytest_vdkprobe.control.transport import new_session  # noqa: PLC0415 - loads requests
+
+    with new_session() as session:
+        yield session
+
+
+@pytest.fixture(scope="session")
+def vdk_auth(vdk_control_settings: ControlSettings, vdk_configuration: Configuration) -> Auth:
+    """How calls are authorised, as `control.auth` says.
+
+    Session scope: tokens are kept in memory for the run and nowhere else. Override it with any
+    object that has `kind` and `authorize(...)` to log in another way.
+    """
+    from pytest_vdkprobe.control.auth import make_auth  # noqa: PLC0415 - inert unless used
+
+    return make_auth(vdk_control_settings.auth, base_dir=vdk_configuration.base_dir)
+
+
+@pytest.fixture(scope="session")
+def vdk_control(
+    vdk_control_settings: ControlSettings,
+    vdk_http: requests.Session,
+    vdk_auth: Auth,
+    vdk_run: Run,
+) -> Iterator[ControlClient]:
+    """The Control Service client, bounded by the running step's deadline.
+
+    Session scope: one login and one set of connections a process. Closed at the end.
+    """
+    from pytest_vdkprobe.control.client import ControlClient  # noqa: PLC0415 - loads requests
+
+    with ControlClient(
+        vdk_control_settings, vdk_auth, session=vdk_http, op_id_prefix=vdk_run.run_id
+    ) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def vdk_job(vdk_subject: str, vdk_control: ControlClient, vdk_run: Run) -> Iterator[DataJobSubject]:
+    """The configured data job of this journey, removed at the end whatever happened.
+
+    Module scope: one for each journey. Its cleanup has its own time limit (`run.cleanup_timeout_s`)
+    and its own report; it never changes the verdict of a step.
+    """
+    from pytest_vdkprobe.journeys.data_job import open_subject  # noqa: PLC0415 - inert unless used
+
+    with open_subject(vdk_subject, vdk_control, vdk_run) as subject:
+        yield subject
+
+
+@pytest.fixture(autouse=True)
+def _vdk_bind_step(request: pytest.FixtureRequest, vdk_run: Run) -> None:
+    """Give the client the running step's deadline and op id, before the step's first call."""
+    if "vdk_control" not in request.fixturenames or vdk_run.step is None:
+        return
+    client = request.getfixturevalue("vdk_control")
+    client.deadline = vdk_run.step.deadline
+    client.op_id = vdk_run.step.op_id
+    client.mark()
+    vdk_run.step.exchanges = _Exchanges(client)
+
+
+class _Exchanges:
+    """The calls of the step under way, read when the step has ended."""
+
+    def __init__(self, client: ControlClient) -> None:
+        self.client = client
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(self.client.exchanges)

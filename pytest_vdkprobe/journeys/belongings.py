@@ -1,0 +1,123 @@
+"""What belongs to a job beside its code: its fields, its place in the list, keytab, properties.
+
+Each function checks one of them on the platform and returns its evidence.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_vdkprobe.errors import PlatformFailure
+from pytest_vdkprobe.journeys.compare import differences, leaves, short
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.journeys.live_job import LiveJob
+
+CHECK_PROPERTY = "vdkprobe_check"
+AWKWARD_TEXT = 'quote " backslash \\ snow \u2603'
+"""What a store that builds its JSON by hand gets wrong."""
+
+
+def require_read_back(job: LiveJob) -> str:
+    """Every field that was sent is what the service holds."""
+    sent, found = job.sent, job.client.read_job(job.name)
+    where = f"GET .../jobs/{job.name}"
+    if found is None or sent is None:
+        raise PlatformFailure(
+            "The job that was created can't be read.", seen="404", expected="the job", checked=where
+        )
+    wrong = differences(sent.to_dict(), found.to_dict())
+    if wrong:
+        raise PlatformFailure(
+            "The job does not read back as it was created.",
+            seen="; ".join(f"{path} {seen!r}" for path, _, seen in wrong),
+            expected="; ".join(f"{path} {want!r}" for path, want, _ in wrong),
+            checked=where,
+        )
+    return f"{len(leaves(sent.to_dict()))} fields equal"
+
+
+def require_listed(job: LiveJob) -> str:
+    """The GraphQL list of the team holds the job, once, and in this team."""
+    team = job.client.settings.team
+    rows = [row for row in job.client.list_jobs(team) if row.job_name == job.name]
+    if len(rows) != 1:
+        raise PlatformFailure(
+            "The job stands in its team's list more than once."
+            if rows
+            else "The job is not in its team's list.",
+            seen=f"{len(rows)} rows named {job.name}",
+            expected="exactly one",
+            checked=f"GET .../jobs?query=... (team {team})",
+            to_try="compare with `vdk list -t TEAM`: reading one job works, listing them does not",
+        )
+    listed = rows[0].config.team if rows[0].config else None
+    if listed != team:
+        raise PlatformFailure(
+            "The list shows the job in another team.",
+            seen=f"team {listed!r}",
+            expected=f"team {team!r}",
+            checked="GET .../jobs?query=...",
+        )
+    return f"listed once, in team {team}"
+
+
+def require_keytab(job: LiveJob) -> str:
+    """The keytab is what the configuration says that this platform gives."""
+    keytab = job.client.keytab(job.name)
+    seen = "absent" if keytab is None else ("bytes" if keytab else "empty")
+    wanted = job.settings.keytab or job.client.settings.keytab
+    if wanted not in {"any", seen}:
+        raise PlatformFailure(
+            "The keytab is not what this platform is configured to give.",
+            seen=seen,
+            expected=str(wanted),
+            checked=f"GET .../jobs/{job.name}/keytab",
+            to_try="set control.keytab if the platform is right: bytes, empty, absent or any",
+        )
+    return f"{seen}, {len(keytab)} bytes" if keytab else seen
+
+
+def require_properties_kept(job: LiveJob) -> str:
+    """Properties round trip; what is written stays for the job to find."""
+    written = {
+        **job.client.properties(job.name),
+        CHECK_PROPERTY: job.run.run_id,
+        "vdkprobe_number": 7,
+        "vdkprobe_text": AWKWARD_TEXT,
+    }
+    job.client.put_properties(job.name, written)
+    return _require_equal(job, "properties", written, job.client.properties(job.name))
+
+
+def require_check_property(job: LiveJob) -> None:
+    """What was written before the job ran is still there after it."""
+    kept = job.client.properties(job.name).get(CHECK_PROPERTY)
+    if kept != job.run.run_id:
+        raise PlatformFailure(
+            "A property that was written before the run is not what it was.",
+            seen=f"{CHECK_PROPERTY}: {short(kept)}",
+            expected=f"{CHECK_PROPERTY}: {job.run.run_id}",
+            checked=f"GET .../jobs/{job.name}/deployments/.../properties",
+        )
+
+
+def require_secrets_kept(job: LiveJob) -> str:
+    """Secrets round trip, and are written away again."""
+    written = {"vdkprobe_secret": f"nonce-{job.run.run_id}"}
+    job.client.put_secrets(job.name, written)
+    evidence = _require_equal(job, "secrets", written, job.client.secrets(job.name))
+    job.client.put_secrets(job.name, {})
+    return evidence
+
+
+def _require_equal(job: LiveJob, kind: str, written: dict[str, Any], read: dict[str, Any]) -> str:
+    wrong = sorted(key for key in written if read.get(key) != written[key])
+    if wrong:
+        raise PlatformFailure(
+            f"The {kind} that were written do not read back.",
+            seen=", ".join(f"{key}: {short(read.get(key))}" for key in wrong),
+            expected=", ".join(f"{key}: {short(written[key])}" for key in wrong),
+            checked=f"PUT, then GET .../jobs/{job.name}/deployments/.../{kind}",
+        )
+    return f"{len(written)} {kind} equal"

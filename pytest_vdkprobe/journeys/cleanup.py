@@ -1,0 +1,115 @@
+"""Removing what a run created: only what a lease of ours names, and only when it reads that back.
+
+The journey's own end, the controller after its workers, and a later run after a SIGKILL all come
+through `remove_job`, so that there is one answer to "is this ours" and one to "is it gone".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pytest_vdkprobe.errors import Finding, PlatformFailure
+from pytest_vdkprobe.waiting import Deadline, wait_until
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.control.client import ControlClient
+    from pytest_vdkprobe.journeys.run import Run
+    from pytest_vdkprobe.leases import Lease
+
+UNFINISHED = ("submitted", "running")
+
+
+def remove_job(client: ControlClient, lease: Lease, *, deadline: Deadline) -> str:
+    """Delete the job that `lease` names and see it gone; returns what was done, in a few words.
+
+    A job that does not carry the lease's mark is somebody else's, whatever its name: it stays.
+    """
+    previous, client.deadline = client.deadline, deadline
+    try:
+        return _remove_job(client, lease, deadline)
+    finally:
+        client.deadline = previous
+
+
+def _remove_job(client: ControlClient, lease: Lease, deadline: Deadline) -> str:
+    name = lease.name
+    job = client.read_job(name)
+    if job is None:
+        lease.release()
+        return f"job {name} was gone already"
+    if lease.mark not in (job.description or ""):
+        lease.release()
+        return f"job {name} does not carry {lease.mark}: not ours, left alone"
+    _quietly(lambda: _cancel_unfinished(client, name))
+    # Properties outlive their job on the real service, and would greet the next job of that name.
+    _quietly(lambda: client.put_properties(name, {}))
+    _quietly(lambda: client.undeploy(name))
+    client.delete_job(name)
+    wait_until(
+        f"job {name} to be gone",
+        lambda: client.read_job(name),
+        done=lambda found: found is None,
+        deadline=deadline,
+        describe=lambda found: "404" if found is None else "still there",
+        expected="404",
+        checked=f"GET .../jobs/{name}",
+        to_try="the delete was answered but not done: delete the job by hand, and its cron job",
+    )
+    lease.release()
+    return f"job {name} deleted"
+
+
+def _cancel_unfinished(client: ControlClient, name: str) -> None:
+    for execution in client.executions(name, statuses=UNFINISHED):
+        if execution.id:
+            client.cancel_execution(name, execution.id)
+
+
+def _quietly(call: Callable[[], object]) -> None:
+    """Run a step of the cleanup that must not keep the later ones from running."""
+    try:
+        call()
+    except Finding:
+        return
+
+
+def sweep_run(run: Run) -> list[str]:
+    """What this run's processes left: for the end of a run, after xdist's workers are gone."""
+    return _sweep(run, run.leases.of_run(run.run_id))
+
+
+def sweep(run: Run) -> list[str]:
+    """What earlier runs left that are no longer alive."""
+    return _sweep(run, run.leases.stale())
+
+
+def _sweep(run: Run, leases: list[Lease]) -> list[str]:
+    done: list[str] = []
+    problems: list[str] = []
+    mine = [lease for lease in leases if lease.kind == "job"]
+    if not mine:
+        return done
+    with run.open_control() as client:
+        for lease in mine:
+            if lease.where.get("url") != client.settings.url:
+                continue
+            client.op_id = f"{run.run_id}-sweep"
+            try:
+                done.append(
+                    remove_job(
+                        client.for_team(lease.where["team"]),
+                        lease,
+                        deadline=Deadline.after(run.cleanup_timeout_s, "cleanup"),
+                    )
+                )
+            except Finding as finding:
+                problems.append(f"job {lease.name} (lease {lease.id}): {finding.what}")
+    if problems:
+        raise PlatformFailure(
+            "Something that a run created could not be removed.",
+            seen="; ".join(problems),
+            expected="every leased job deleted and gone",
+            to_try="run again with --vdk-sweep once the platform answers",
+        )
+    return done

@@ -1,0 +1,30 @@
+"""What a run would create, and where, told without touching the platform (`--vdk-plan`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.journeys.run import Run
+
+
+def plan(run: Run) -> list[str]:
+    """The lines of the plan: every object with its place, then every setting with its source."""
+    from pytest_vdkprobe.jobs.settings import JobSettings  # noqa: PLC0415 - only for a plan
+    from pytest_vdkprobe.jobs.template import load_template  # noqa: PLC0415 - only for a plan
+
+    control = run.control_settings
+    lines = [f"Run {run.run_id} would use {control.url}, team {control.team}", "", "Creates:"]
+    for settings in run.configuration.sections("jobs", JobSettings):
+        template = load_template(
+            settings.source, settings=settings, base_dir=run.configuration.base_dir
+        )
+        lines.append(f"  data job {settings.remote_name(run.run_id)}  ({template.origin})")
+        if not template.proves:
+            companion = settings.companion()
+            lines.append(f"  data job {companion.remote_name(run.run_id)}  (its companion)")
+    lines += ["  and deletes them again; leases in " + str(run.leases.folder), "", "Settings:"]
+    rows = run.configuration.settings()
+    width = max((len(row[0]) for row in rows), default=0)
+    lines += [f"  {key:<{width}}  {value}  ({source})" for key, value, source in rows]
+    return lines

@@ -1,0 +1,76 @@
+"""The sandbox of one pytest run: `--vdk-config=sandbox` starts it, the end of the run stops it.
+
+It lives in the process that called pytest. xdist's workers and whoever else takes part get its
+address with the configuration's tables and speak to it over loopback, as to any platform.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_vdkprobe.config import Configuration
+    from pytest_vdkprobe.sandbox.server import Sandbox
+
+TICK_S = 5.0
+"""A cron minute of a sandbox: long enough for a job of the real vdk, short enough to wait for."""
+
+
+class SandboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The `[sandbox]` section; with `--vdk-config=sandbox` it is set by `--vdk-set sandbox.KEY=`.
+
+    Left out, a knob has the default that is told in the how-to; times are seconds.
+    """
+
+    executor: Literal["vdk", "instant"] = "vdk"
+    """`vdk` runs jobs with the real `vdk run`; `instant` runs simple steps in this process."""
+    tick_s: float = TICK_S
+    """How long a cron minute lasts."""
+    auth: bool = False
+    tls: bool = False
+    keytab: Literal["bytes", "empty", "absent"] = "empty"
+    secrets: bool = False
+    deploy_delay_s: float = 0.0
+    start_delay_s: float = 0.0
+
+
+def start(
+    configuration: Configuration, *, at_end: Callable[[Callable[[], None]], object]
+) -> dict[str, Any]:
+    """Start the sandbox that `configuration` asks for; returns the native tables that lead to it.
+
+    `at_end` is given the function that stops it. Raises ProbeError when vdk's environment can't be
+    made, and ConfigError for a knob that does not exist.
+    """
+    from pytest_vdkprobe.sandbox.server import Sandbox  # noqa: PLC0415 - loads a web server
+
+    settings = configuration.section("sandbox", SandboxSettings)
+    if settings.executor == "vdk":
+        from pytest_vdkprobe.sandbox import environment  # noqa: PLC0415 - only for the real vdk
+
+        environment.fetch("vdk", progress=_tell)
+    knobs = msgspec.structs.asdict(settings)
+    sandbox: Sandbox = Sandbox(**knobs)
+    at_end(sandbox.stop)
+    sandbox.start()
+    return tables_of(sandbox)
+
+
+def tables_of(sandbox: Sandbox) -> dict[str, Any]:
+    """The native tables of a sandbox that runs, its shorter cron minute included."""
+    tables: dict[str, Any] = sandbox.configuration()
+    tables["control"]["cron_minute_s"] = sandbox.tick_s
+    return tables
+
+
+def _tell(line: str) -> None:
+    """Progress of what takes longer than two seconds, before pytest has a reporter."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - there is no other channel yet
+
+
