@@ -72,8 +72,9 @@ def write_ini(ini: JobIni) -> bytes:
         "job": {
             "schedule_cron": ini.schedule,
             "python_version": ini.python_version,
-            "db_default_type": ini.db_default_type,
         },
+        # Under [job], where its documentation has it, vdk-core 0.3 never looks.
+        "vdk": {"db_default_type": ini.db_default_type},
         "contacts": {name: ";".join(getattr(ini.contacts, name)) or None for name in CONTACT_LISTS},
     }
     parser = configparser.ConfigParser()
@@ -101,7 +102,8 @@ class _Reading:
             team=self.text("owner", "team"),
             schedule=schedule,
             python_version=self.text("job", "python_version"),
-            db_default_type=self.text("job", "db_default_type"),
+            db_default_type=self.text("vdk", "db_default_type")
+            or self.text("job", "db_default_type"),
             contacts=Contacts(**{name: self.addresses(name) for name in CONTACT_LISTS}),
             enable_execution_notifications=self.flag("enable_execution_notifications"),
             notification_delay_period_minutes=self.minutes("notification_delay_period_minutes"),
