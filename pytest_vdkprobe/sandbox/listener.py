@@ -64,7 +64,7 @@ class Listener:
         )
         server = self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
-            target=server.run, args=([self._socket],), name="sandbox-server", daemon=True
+            target=asyncio.run, args=(self._serve(server),), name="sandbox-server", daemon=True
         )
         self._thread.start()
         wait_until(
@@ -73,6 +73,13 @@ class Listener:
             done=bool,
             deadline=Deadline.after(START_LIMIT_S),
         )
+
+    async def _serve(self, server: uvicorn.Server) -> None:
+        await server.serve([self._socket])
+        # It leaves calls that are still under way, such as those that a fault hangs.
+        for connection in list(server.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
     def stop(self) -> None:
         """Close every connection and the port. Idempotent."""

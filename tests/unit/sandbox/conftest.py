@@ -24,6 +24,8 @@ class Client:
         self.sandbox = sandbox
         self.team = team
         self.http = requests.Session()
+        # Else REQUESTS_CA_BUNDLE outranks the file given here.
+        self.http.trust_env = False
         if sandbox.ca_file is not None:
             self.http.verify = str(sandbox.ca_file)
         if sandbox.auth:
