@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -17,11 +18,18 @@ from types import ModuleType
 import msgspec
 import pytest
 
-from pytest_vdkprobe.errors import ConfigError
+from pytest_vdkprobe.errors import ConfigError, ProbeError
 from pytest_vdkprobe.journeys.run import RUN_KEY
 from pytest_vdkprobe.journeys.steps import TEST_PREFIX
 
 SCENARIOS_PACKAGE = "pytest_vdkprobe.scenarios"
+
+
+TITLES_KEY: pytest.StashKey[dict[str, Path]] = pytest.StashKey()
+"""What the ids of each scenario begin with; empty paths are the shipped ones'."""
+
+EMPTY_KEY: pytest.StashKey[list[tuple[str, str]]] = pytest.StashKey()
+"""Scenarios that there is nothing to run for, and the kind that the configuration lacks."""
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -34,6 +42,14 @@ class Journey(pytest.Module):
     """A scenario for one subject. A module of its own, so that module scope means one journey."""
 
     subject: str
+    members: list[pytest.Item | pytest.Collector] | None = None
+    collected = False
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        """Its steps; remembered, since `--lf` filters what a collector returns."""
+        self.collected = True
+        self.members = list(super().collect())
+        return list(self.members)
 
     def _getobj(self) -> ModuleType:
         # pytest would import `path`, which is a folder for what is shipped.
@@ -41,9 +57,13 @@ class Journey(pytest.Module):
 
 
 class Scenario(pytest.Module):
-    """A scenario's module, parent of its journeys; `title` is what their ids begin with."""
+    """A scenario's module, parent of its journeys."""
 
-    title: str
+    problem: ProbeError | None = None
+    """Why its journeys could not be told."""
+    members: list[pytest.Item | pytest.Collector] | None = None
+    """Its journeys; stays None for a module that is none."""
+    collected = False
 
     def _getobj(self) -> ModuleType:
         if self.path.is_file():
@@ -52,25 +72,52 @@ class Scenario(pytest.Module):
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         """One journey for each subject; the plain tests where the module is no journey."""
+        self.collected = True
         module = self.obj
         marker = self.get_closest_marker("vdk_journey")
         if marker is None:
-            yield from super().collect()
-            return
-        if len(marker.args) != 1 or marker.kwargs:
-            raise self.CollectError(
-                f'{self.nodeid}: write vdk_journey("jobs"), with the name of a list in the '
-                "configuration"
-            )
-        for index, subject in enumerate(subjects(self.config, str(marker.args[0]))):
-            yield self._journey(module if index == 0 else _again(module), subject)
+            return super().collect()
+        try:
+            kind = _kind(marker, self.nodeid)
+            names = subjects(self.config, kind)
+        except ProbeError as problem:
+            self.problem = problem
+            raise self.CollectError(str(problem)) from problem
+        if not names:
+            self.config.stash.setdefault(EMPTY_KEY, []).append((self.nodeid, kind))
+        title = self._title()
+        self.members = [
+            self._journey(title, subject, module if index == 0 else _again(module))
+            for index, subject in enumerate(names)
+        ]
+        return list(self.members)
 
-    def _journey(self, module: ModuleType, subject: str) -> Journey:
-        name = f"{self.title}[{subject.replace('::', ':')}]"
+    def _title(self) -> str:
+        """What the ids begin with: the module's name, and its folder where the name is taken."""
+        if not self.path.is_file():
+            return self.name
+        title = self.path.stem.removeprefix(TEST_PREFIX)
+        taken = self.config.stash.setdefault(TITLES_KEY, {})
+        if taken.setdefault(title, self.path) != self.path:
+            return f"{Path(self.nodeid).parent.as_posix()}/{title}"
+        return title
+
+    def _journey(self, title: str, subject: str, module: ModuleType) -> Journey:
+        name = f"{title}[{subject.replace('::', ':')}]"
         journey = Journey.from_parent(self, path=self.path, name=name, nodeid=name)
         journey.obj = module
         journey.subject = subject
         return journey
+
+
+def _kind(marker: pytest.Mark, nodeid: str) -> str:
+    if len(marker.args) == 1 and isinstance(marker.args[0], str) and not marker.kwargs:
+        return marker.args[0]
+    raise ConfigError(
+        f"{nodeid} does not say what its journeys are for.",
+        key="vdk_journey",
+        to_try='name a list of the configuration: pytestmark = pytest.mark.vdk_journey("jobs")',
+    )
 
 
 class Folder(pytest.Directory):
@@ -103,11 +150,17 @@ def shipped_scenarios(parent: pytest.Collector, names: Sequence[str]) -> Iterabl
         scenario = Scenario.from_parent(parent, path=parent.path, name=name, nodeid=name)
         module = importlib.import_module(f"{SCENARIOS_PACKAGE}.{TEST_PREFIX}{name}")
         scenario.obj = module
-        scenario.title = name
         marks = getattr(module, "pytestmark", [])
         for mark in marks if isinstance(marks, list | tuple) else [marks]:
             scenario.add_marker(mark)
         yield scenario
+
+
+def rewrite_assertions(names: Sequence[str]) -> None:
+    """Let `assert` in these shipped scenarios say what it compared, as it does in users' own."""
+    modules = [f"{SCENARIOS_PACKAGE}.{TEST_PREFIX}{name}" for name in names]
+    # For what somebody has imported before us it is too late, and pytest would warn.
+    pytest.register_assert_rewrite(*(name for name in modules if name not in sys.modules))
 
 
 def shipped_names() -> list[str]:
@@ -116,6 +169,11 @@ def shipped_names() -> list[str]:
     places = spec.submodule_search_locations if spec else None
     found = {path.stem for place in places or () for path in Path(place).glob(TEST_PREFIX + "*.py")}
     return sorted(stem.removeprefix(TEST_PREFIX) for stem in found)
+
+
+def mark_unusable(report: pytest.CollectReport) -> None:
+    """Make a failed collection count as an unusable configuration, across processes."""
+    report.vdkprobe_unusable = True  # type: ignore[attr-defined]  # reports carry extra attributes
 
 
 def subjects(config: pytest.Config, kind: str) -> list[str]:
@@ -149,9 +207,9 @@ def subjects(config: pytest.Config, kind: str) -> list[str]:
 class Collection:
     """The hooks that put journeys into pytest's collection."""
 
-    def __init__(self, scenarios: Sequence[str]) -> None:
+    def __init__(self, scenarios: Sequence[str], config: pytest.Config) -> None:
         self.scenarios = tuple(scenarios)
-        self._titles: dict[str, Path] = {}
+        config.stash[TITLES_KEY] = {name: Path() for name in scenarios}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(
@@ -161,6 +219,14 @@ class Collection:
         report = yield
         if isinstance(collector, pytest.Session) and report.passed and self.scenarios:
             report.result = [*(report.result or ()), *self._hang(collector, report.result or ())]
+        if isinstance(collector, Scenario) and collector.problem is not None:
+            mark_unusable(report)
+        if isinstance(collector, Scenario | Journey) and report.passed:
+            # `--lf` goes by files, which journeys have none of, and leaves out what a step needs.
+            if not collector.collected:
+                report.result = list(collector.collect())
+            if collector.members is not None:
+                report.result = list(collector.members)
         return report
 
     def _hang(
@@ -195,13 +261,7 @@ class Collection:
         """Take over a user's module that speaks of journeys; every other stays pytest's own."""
         if b"vdk_journey" not in module_path.read_bytes():
             return None
-        scenario = Scenario.from_parent(parent, path=module_path)
-        title = module_path.stem.removeprefix(TEST_PREFIX)
-        if title in self.scenarios or self._titles.setdefault(title, module_path) != module_path:
-            # Two modules of one name: the ids must stay apart, so the later one keeps its folder.
-            title = f"{Path(scenario.nodeid).parent.as_posix()}/{title}"
-        scenario.title = title
-        return scenario
+        return Scenario.from_parent(parent, path=module_path)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_pycollect_makeitem(

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 
 from pytest_vdkprobe.errors import ConfigError
-from pytest_vdkprobe.journeys.collection import Journey
+from pytest_vdkprobe.journeys.collection import EMPTY_KEY, Journey, mark_unusable
 from pytest_vdkprobe.journeys.run import RUN_KEY, Run
+from pytest_vdkprobe.journeys.scheduling import is_worker
 from pytest_vdkprobe.journeys.steps import STEP_KEY, StepRecord, read_step
 
 
@@ -58,13 +60,19 @@ class Selection:
     ) -> Generator[None, None, None]:
         """Number the steps in file order, let the others select, then put in what is needed."""
         run = config.stash[RUN_KEY]
-        journeys = _journeys(items, run)
         everything = list(items)
+        journeys: dict[str, list[pytest.Item]] = {}
+        with _told_to_controller(config, items):
+            _require_something(items, config)
+            journeys = _journeys(items, run)
         yield
-        wanted, dropped = self._wanted(items, everything, config)
-        added = _close(wanted, dropped, journeys, config)
-        _uncount(config, added)
-        _order(items, wanted, everything)
+        if everything and not journeys and not items:
+            return
+        with _told_to_controller(config, items):
+            wanted, dropped = self._wanted(items, everything, config)
+            added = _close(wanted, dropped, journeys, config)
+            _uncount(config, added)
+            _order(items, wanted, everything)
         for item in items:
             step = item.stash.get(STEP_KEY, None)
             if step is not None:
@@ -97,6 +105,41 @@ class Selection:
         if gone:
             config.hook.pytest_deselected(items=gone)
         return wanted, dropped
+
+
+@contextmanager
+def _told_to_controller(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """On a worker, report what is unusable: xdist would take an exception for a crash."""
+    try:
+        yield
+    except pytest.UsageError as error:
+        if not is_worker(config):
+            raise
+        report = pytest.CollectReport("vdkprobe", "failed", str(error), [])
+        mark_unusable(report)
+        config.hook.pytest_collectreport(report=report)
+        items.clear()
+
+
+def _require_something(items: list[pytest.Item], config: pytest.Config) -> None:
+    """Nothing to check is a mistake in the configuration, and must not look like a good day."""
+    empty = config.stash.get(EMPTY_KEY, [])
+    if items or not empty:
+        return
+    kinds = sorted({kind for _, kind in empty})
+    raise pytest.UsageError(
+        str(
+            ConfigError(
+                "There is nothing to check: "
+                + ", ".join(sorted(nodeid for nodeid, _ in empty))
+                + " found nothing in the configuration to run for.",
+                file=config.stash[RUN_KEY].configuration.name,
+                key=" or ".join(f"[[{kind}]]" for kind in kinds),
+                expected="one entry at least",
+                to_try=f'add [[{kinds[0]}]] with a name = "..."',
+            )
+        )
+    )
 
 
 def _journeys(items: list[pytest.Item], run: Run) -> dict[str, list[pytest.Item]]:

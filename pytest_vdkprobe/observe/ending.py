@@ -6,7 +6,6 @@ workers gone, and pytest's terminal has not summed up yet.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Generator
 from pathlib import Path
 
@@ -15,8 +14,6 @@ import pytest
 from pytest_vdkprobe.errors import Finding, ProbeError
 from pytest_vdkprobe.journeys.results import Results
 from pytest_vdkprobe.observe.summary import Summary
-
-CLEANUP_MODULE = "pytest_vdkprobe.journeys.cleanup"
 
 
 class Ending:
@@ -41,12 +38,12 @@ class Ending:
 
     def _sweep(self) -> None:
         run = self.results.run
-        if not run.may_have_leases or importlib.util.find_spec(CLEANUP_MODULE) is None:
-            self.results.add_sweep([], None)
-            return
-        from pytest_vdkprobe.journeys.cleanup import sweep_run  # noqa: PLC0415 - only with leases
-
         try:
+            if not run.may_have_leases:
+                self.results.add_sweep([], None)
+                return
+            from pytest_vdkprobe.journeys.cleanup import sweep_run  # noqa: PLC0415 - with leases only
+
             self.results.add_sweep(sweep_run(run), None)
         except Finding as finding:
             self.results.add_sweep([], finding)

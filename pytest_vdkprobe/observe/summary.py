@@ -78,7 +78,10 @@ class Summary:
             return None
         category, letter, word, markup = WORDS[data["verdict"]]
         if not self._summarising and data["verdict"] not in (Verdict.BLOCKED, SKIPPED):
-            word = self._fit(f"{word}  {data.get('duration_s', 0):.2f} s  {_short(data)}")
+            word = f"{word}  {data.get('duration_s', 0):.2f} s"
+            # Under xdist the test's id stands after the word, and evidence would hide it.
+            if not hasattr(report, "node"):
+                word = self._fit(f"{word}  {_short(data)}")
         return category, letter, (word, markup)
 
     def _fit(self, text: str) -> str:

@@ -1,0 +1,28 @@
+"""What every test may rely on: an environment that is nobody's but its own.
+
+Inner runs of pytest inherit the outer one's environment: xdist's variables would make them workers,
+ours would configure them, and a developer's own leases are not a test's to find.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture(autouse=True)
+def own_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """No settings from outside, a fixed terminal width, a home for state that is thrown away."""
+    for name in list(os.environ):
+        if name.startswith(("PYTEST_XDIST_", "VDKPROBE_", "PYTEST_ADDOPTS")):
+            monkeypatch.delenv(name)
+    state: Path = tmp_path_factory.mktemp("state")
+    monkeypatch.setenv("XDG_STATE_HOME", str(state))
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "dumb")
