@@ -9,6 +9,9 @@ from typing import Any
 
 from pytest_vdkprobe.jobs.template import RenderedJob
 
+OPEN: list[sqlite3.Connection] = []
+"""To be closed by whoever lets steps run."""
+
 
 class FakeJobInput:
     """What a step sees of vdk; SQL goes to an in-memory SQLite."""
@@ -23,6 +26,7 @@ class FakeJobInput:
         self.arguments = arguments
         self.properties = dict(properties or {})
         self.database = sqlite3.connect(":memory:")
+        OPEN.append(self.database)
 
     def get_job_directory(self) -> Path:
         return self.folder

@@ -8,6 +8,7 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,17 @@ from typing import Any
 import pytest
 
 from pytest_vdkprobe.jobs.template import load_template, shipped_templates
-from tests.unit.jobs.job_input import FakeJobInput, run_step, unpack
+from tests.unit.jobs.job_input import OPEN, FakeJobInput, run_step, unpack
 
 VALUES = {"run_id": "7f3a90c2", "revision": 2}
 ARGUMENTS = {"run_id": "7f3a90c2", "nonce": "7f3a90c2-1-000042", "mode": "prove"}
+
+
+@pytest.fixture(autouse=True)
+def databases_are_closed() -> Iterator[None]:
+    yield
+    while OPEN:
+        OPEN.pop().close()
 
 
 @pytest.fixture
