@@ -16,6 +16,7 @@ REMEDIES = (
     ("Cannot declare", "the section stands there twice: put its keys together"),
     ("Cannot overwrite", "the key stands there twice: remove one of them"),
     ("Expected '='", "a setting is written: key = value"),
+    ("Expected", "close the bracket or quote"),
     ("Unclosed", "close the bracket or quote"),
     ("Invalid", "a setting is written key = value, a section [name]"),
 )
