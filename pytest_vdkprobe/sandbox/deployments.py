@@ -138,7 +138,7 @@ class Deployments:
         """The folder of the code that a run of this deployment executes."""
         version = live.job_version
         if self._faults.lies("deploy-old-code", job.name):
-            version = self._sources.previous(version)
+            version = self._sources.previous(job.name, version)
         return self._sources.unpack(job.name, version)
 
     def _merged(self, job: Job, request: wire.Deployment, user: str | None) -> Deployment:

@@ -64,6 +64,7 @@ class Repository:
         self._lock = threading.Lock()
         self._versions: dict[str, Files] = {}
         self._latest: dict[str, str] = {}
+        self._history: dict[str, list[str]] = {}
 
     def upload(self, job: str, data: bytes, *, new_version: bool = False) -> str:
         """The SHA of the content's version; equal to the latest one's, unless `new_version`."""
@@ -75,6 +76,7 @@ class Repository:
             sha = hashlib.sha1(secrets.token_bytes(20), usedforsecurity=False).hexdigest()
             self._versions[sha] = files
             self._latest[job] = sha
+            self._history.setdefault(job, []).append(sha)
             return sha
 
     def download(self, job: str) -> bytes | None:
@@ -90,9 +92,9 @@ class Repository:
         """Forget which version is the job's latest; versions stay, as commits do."""
         self._latest.pop(job, None)
 
-    def previous(self, sha: str) -> str:
-        """The version uploaded before `sha`, of whichever job; `sha` itself if it was the first."""
-        known = list(self._versions)
+    def previous(self, job: str, sha: str) -> str:
+        """The job's version before `sha`; `sha` itself if it was the first."""
+        known = self._history.get(job, [])
         return known[max(0, known.index(sha) - 1)] if sha in known else sha
 
     def unpack(self, job: str, sha: str) -> Path | None:
