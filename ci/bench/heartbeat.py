@@ -70,6 +70,10 @@ name = "bench"
 lease_folder = "{leases}"
 """
 
+NOT_OURS = ("hypothesispytest", "anyio", "platformdirs")
+"""pytest plugins of the development environment, which a user's does not have: hypothesis alone
+takes a third of a second to load."""
+
 COUNTER = """
 import os, sys
 def count(event, _):
@@ -157,6 +161,7 @@ def contenders(sandbox: Sandbox, folder: Path) -> list[Contender]:
     theirs = {**common, "PATH": f"{baseline.folder / 'bin'}{os.pathsep}{os.defpath}"}
     ours = {**common, "PATH": os.defpath}
     pytest = [sys.executable, "-m", "pytest", "-q", "--vdk-config=platform.toml"]
+    pytest += [f"-pno:{plugin}" for plugin in NOT_OURS]
     selection = [f"heartbeat[bench]::{step}" for step in BOTH_DO]
     script = str(baseline.script("vdk-heartbeat"))
     return [
