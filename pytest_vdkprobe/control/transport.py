@@ -42,7 +42,7 @@ its deadline, and must be able to say what it saw. All ends within a second of t
 HUNG = {
     "resolving the name": Reason.NAME,
     "connecting": Reason.UNREACHABLE,
-    "the TLS handshake": Reason.TLS,
+    "shaking hands for TLS": Reason.TLS,
     "asking the proxy for a tunnel": Reason.PROXY,
 }
 """What a call that was given up in one of `worker.PHASES` suffered from; else it was TIMEOUT."""
@@ -190,8 +190,8 @@ class Transport:
                 lambda job: self._exchange(request, attempts, job), timeout_s=limit_s
             )
         except Abandoned as abandoned:
-            phase = abandoned.phase or "the call was under way"
-            text = f"no answer within {limit_s:.1f} s ({cut_by}), in: {phase}"
+            phase = abandoned.phase or "it was under way"
+            text = f"given up after {limit_s:.1f} s ({cut_by}) while {phase}"
             return None, Unanswered(HUNG.get(abandoned.phase or "", Reason.TIMEOUT), text)
         except Unanswered as error:
             return None, error
@@ -220,13 +220,14 @@ class Transport:
             # A read that hangs ends when its socket does (urllib3 2.3 and later can do it).
             job.on_abandon = getattr(raw.raw, "shutdown", None)
             headers = {name.lower(): value for name, value in raw.headers.items()}
+            whole = False
             try:
                 body = b"" if job.abandoned else self._read(raw, headers, job)
-            except BaseException:
-                raw.raw.close()
-                raise
-            job.on_abandon = None
-            raw.raw.release_conn()
+                whole = not job.abandoned
+            finally:
+                job.on_abandon = None
+                # Half an answer on a line would be taken for the next call's.
+                raw.raw.release_conn() if whole else raw.raw.close()
             elapsed_s = time.monotonic() - started
             return Answer(status=raw.status_code, headers=headers, body=body, elapsed_s=elapsed_s)
         except Exception as exc:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from types import FrameType
 from typing import Generic, TypeVar
@@ -20,7 +21,7 @@ T = TypeVar("T")
 PHASES = {
     "getaddrinfo": "resolving the name",
     "create_connection": "connecting",
-    "do_handshake": "the TLS handshake",
+    "do_handshake": "shaking hands for TLS",
     "_tunnel": "asking the proxy for a tunnel",
     "endheaders": "sending the request",
     "getresponse": "waiting for the answer",
@@ -83,7 +84,9 @@ class Workers:
                 job.abandoned = True
                 worker.tasks.put(None)
                 if job.on_abandon:
-                    job.on_abandon()
+                    # It may have ended by itself in this very moment.
+                    with suppress(Exception):
+                        job.on_abandon()
         if not finished:
             raise Abandoned(phase)
         if job.error is not None:
