@@ -36,7 +36,7 @@ def load(
     environ = os.environ if environ is None else environ
     if spec == "env":
         return _heartbeat(None, "environment", overrides, environ)
-    path = Path(spec).expanduser()
+    path = Path(os.path.expanduser(spec))  # noqa: PTH111 - Path raises for an unknown user
     suffix = path.suffix.lower()
     if suffix in NATIVE:
         tables = read_native(path)

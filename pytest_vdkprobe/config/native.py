@@ -63,7 +63,7 @@ def read_native(path: Path) -> dict[str, Any]:
     text = read_text(path, to_try="check the path, or try --vdk-config=sandbox")
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
+    except ValueError as exc:  # TOMLDecodeError is one; an endless number raises a bare one
         raise _syntax_error(path, str(exc)) from exc
     except RecursionError as exc:
         raise ConfigError(

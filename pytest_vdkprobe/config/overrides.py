@@ -42,7 +42,7 @@ def parse(text: str) -> Any:
 
     try:
         read = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return text
     # A line break would let the text go on with keys of its own.
     return read["value"] if set(read) == {"value"} and "\n" not in text else text

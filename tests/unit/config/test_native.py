@@ -55,6 +55,15 @@ def test_deep_nesting_is_no_crash(native: Loader) -> None:
         native("a = " + "[" * 20_000 + "]" * 20_000)
 
 
+def test_an_endless_number_is_no_crash(native: Loader) -> None:
+    with pytest.raises(ConfigError, match="is not TOML"):
+        native(f"[run]\nlimit = {'9' * 5000}\n")
+
+
+def test_the_home_of_nobody_is_a_missing_file() -> None:
+    assert "There is no configuration" in refused("~no-such-user-here/platform.toml").what
+
+
 def test_a_missing_file_suggests_its_neighbour(tmp_path: Path) -> None:
     (tmp_path / "platform.toml").touch()
     error = refused(tmp_path / "platfrom.toml")

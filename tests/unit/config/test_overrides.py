@@ -27,7 +27,7 @@ def test_an_empty_value_is_a_value(native: Loader) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["123", "1979-05-27", "true", "[1]", "'quoted'", "plain", "a\n= 1"]
+    "text", ["123", "1979-05-27", "true", "[1]", "'quoted'", "plain", "a\n= 1", "9" * 5000]
 )
 def test_a_setting_of_text_takes_any_text(native: Loader, text: str) -> None:
     wanted = "quoted" if text == "'quoted'" else text
