@@ -93,12 +93,21 @@ def as_data(
     phase: str, verdict: Verdict | str, finding: Finding | None, what: str, step: StepRecord | None
 ) -> dict[str, Any]:
     """A judgement as it travels: redacted, and of nothing but texts, numbers and lists."""
+    lines = finding.lines() if finding is not None else []
+    if finding is None and verdict == Verdict.ERROR:
+        lines = [
+            (
+                "To try",
+                "this is no finding about the platform but a bug of the probe or of "
+                "the scenario: its traceback is above",
+            )
+        ]
     data: dict[str, Any] = {
         "phase": phase,
         "verdict": str(verdict),
         "ours": finding is not None,
         "what": redact(finding.what if finding is not None else what),
-        "lines": [[label, redact(text)] for label, text in finding.lines()] if finding else [],
+        "lines": [[label, redact(text)] for label, text in lines],
     }
     if step is not None:
         data |= {
