@@ -8,7 +8,7 @@ says so. Code is trusted here: it runs with this process's rights.
 A step's module gets builtins of its own, in which `import time` and `import logging` give stand-ins
 and `print` writes to the job's log. So a sleeping job can be cancelled, and its records reach its
 own log and not this process's. A thread can't be killed: one that waits elsewhere (a lock, a
-socket) is interrupted at its next line of Python, and its execution counts as cancelled at once.
+socket) is interrupted at its next line of Python, while its execution is cancelled at once.
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ from pytest_vdkprobe.sandbox.job_input import InstantJobInput, SkipRest, Unsuppo
 
 VERSION = "instant"
 """What an execution shows as its vdk version: nobody should take it for the real one."""
+
+INTERRUPT_AFTER_S = 0.05
+"""How long a cancelled job may take to wake by itself."""
+INTERRUPTIONS = 200
+"""How often one that catches everything is interrupted; after that its thread is left alone."""
 
 
 class Cancelled(BaseException):
@@ -67,6 +72,8 @@ class InstantRun:
         self._lines: list[str] = []
         self._outcome: Outcome | None = None
         self._cancel = threading.Event()
+        self._guard = threading.Lock()
+        self._in_step = False
         self._thread = threading.Thread(target=self._work, name=run.execution_id, daemon=True)
 
     def begin(self) -> None:
@@ -82,13 +89,10 @@ class InstantRun:
         return "\n".join(self._lines)
 
     def cancel(self) -> None:
-        """Wake the job's sleeps, and interrupt it at its next line."""
-        # In this order a sleeping thread wakes with one exception pending, not two.
-        if self._outcome is None and self._thread.ident is not None and self._thread.is_alive():
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(self._thread.ident), ctypes.py_object(Cancelled)
-            )
-        self._cancel.set()
+        """Wake the job's sleeps; if that is not enough, interrupt its code until it ends."""
+        if not self._cancel.is_set():
+            self._cancel.set()
+            threading.Thread(target=self._insist, name="sandbox-reaper", daemon=True).start()
 
     def sleep(self, seconds: float) -> None:
         """What `time.sleep` is to the job: ends at once when the job is cancelled."""
@@ -98,6 +102,19 @@ class InstantRun:
     def write(self, line: str) -> None:
         """Add a line to the job's log."""
         self._lines.append(line)
+
+    def _insist(self) -> None:
+        self._thread.join(INTERRUPT_AFTER_S)
+        for _ in range(INTERRUPTIONS):
+            with self._guard:
+                # Outside of the job's code it would hit ours, which sees the event by itself.
+                if self._in_step and self._thread.ident is not None:
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                        ctypes.c_ulong(self._thread.ident), ctypes.py_object(Cancelled)
+                    )
+            self._thread.join(INTERRUPT_AFTER_S)
+            if not self._thread.is_alive():
+                return
 
     def _work(self) -> None:
         with suppress(Cancelled):
@@ -138,9 +155,17 @@ class InstantRun:
         if step.suffix == ".sql":
             raise Unsupported(f"the SQL step {step.name}")
         entry = getattr(world.load(step), "run", None)
-        if callable(entry):
-            self._note(f"Step {step.name}")
+        if not callable(entry):
+            return
+        self._note(f"Step {step.name}")
+        self.sleep(0)
+        with self._guard:
+            self._in_step = True
+        try:
             entry(job_input=job_input)
+        finally:
+            with self._guard:
+                self._in_step = False
 
     def _note(self, text: str) -> None:
         self.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z [VDK] {text}")
