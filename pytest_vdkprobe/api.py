@@ -1,4 +1,4 @@
-"""The public names in one place: what a user's scenario or `conftest.py` may import and annotate."""
+"""The public names in one place: what a user's scenario or `conftest.py` may import."""
 
 from __future__ import annotations
 

@@ -87,13 +87,20 @@ def vdk_control(
 ) -> Iterator[ControlClient]:
     """The Control Service client, bounded by the running step's deadline.
 
-    Session scope: one login and one set of connections a process. Closed at the end.
+    Session scope: one login and one set of connections a process. Closed at the end. What killed
+    runs have left on this platform is removed first, by their leases.
     """
     from pytest_vdkprobe.control.client import ControlClient  # noqa: PLC0415 - loads requests
+    from pytest_vdkprobe.journeys.cleanup import sweep_before  # noqa: PLC0415 - inert unless used
+    from pytest_vdkprobe.leases import Renewer  # noqa: PLC0415 - inert unless used
 
-    with ControlClient(
-        vdk_control_settings, vdk_auth, session=vdk_http, op_id_prefix=vdk_run.run_id
-    ) as client:
+    with (
+        ControlClient(
+            vdk_control_settings, vdk_auth, session=vdk_http, op_id_prefix=vdk_run.run_id
+        ) as client,
+        Renewer(vdk_run.leases),
+    ):
+        vdk_run.swept = sweep_before(vdk_run, client)
         yield client
 
 

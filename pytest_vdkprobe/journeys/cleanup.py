@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pytest_vdkprobe.errors import Finding, PlatformFailure
+from pytest_vdkprobe.leases import clean_url
 from pytest_vdkprobe.waiting import Deadline, wait_until
 
 if TYPE_CHECKING:
@@ -38,6 +39,14 @@ def _remove_job(client: ControlClient, lease: Lease, deadline: Deadline) -> str:
     if job is None:
         lease.release()
         return f"job {name} was gone already"
+    if job.job_name != name:
+        # Nothing is known about our job then: the lease stays, and a later sweep tries again.
+        raise PlatformFailure(
+            f"Reading the job {name} answered another one.",
+            seen=f"job {job.job_name}",
+            expected=f"job {name}, or 404",
+            checked=f"GET .../jobs/{name}",
+        )
     if lease.mark not in (job.description or ""):
         lease.release()
         return f"job {name} does not carry {lease.mark}: not ours, left alone"
@@ -76,35 +85,43 @@ def _quietly(call: Callable[[], object]) -> None:
 
 def sweep_run(run: Run) -> list[str]:
     """What this run's processes left: for the end of a run, after xdist's workers are gone."""
-    return _sweep(run, run.leases.of_run(run.run_id))
+    return _sweep_with_own_client(run, run.leases.of_run(run.run_id))
 
 
 def sweep(run: Run) -> list[str]:
     """What earlier runs left that are no longer alive."""
-    return _sweep(run, run.leases.stale())
+    return _sweep_with_own_client(run, run.leases.stale())
 
 
-def _sweep(run: Run, leases: list[Lease]) -> list[str]:
+def sweep_before(run: Run, client: ControlClient) -> list[str]:
+    """What earlier runs left, before this one creates anything; trouble is the later sweep's."""
+    try:
+        return _sweep(run, run.leases.stale(), client)
+    except Finding:
+        return []
+
+
+def _sweep_with_own_client(run: Run, leases: list[Lease]) -> list[str]:
+    if not leases:
+        return []
+    with run.open_control() as client:
+        client.op_id = f"{run.run_id}-sweep"
+        return _sweep(run, leases, client)
+
+
+def _sweep(run: Run, leases: list[Lease], client: ControlClient) -> list[str]:
+    """Remove what these leases name on this platform; raises when something stays."""
     done: list[str] = []
     problems: list[str] = []
-    mine = [lease for lease in leases if lease.kind == "job"]
-    if not mine:
-        return done
-    with run.open_control() as client:
-        for lease in mine:
-            if lease.where.get("url") != client.settings.url:
-                continue
-            client.op_id = f"{run.run_id}-sweep"
-            try:
-                done.append(
-                    remove_job(
-                        client.for_team(lease.where["team"]),
-                        lease,
-                        deadline=Deadline.after(run.cleanup_timeout_s, "cleanup"),
-                    )
-                )
-            except Finding as finding:
-                problems.append(f"job {lease.name} (lease {lease.id}): {finding.what}")
+    here = clean_url(client.settings.url)
+    for lease in leases:
+        if lease.kind != "job" or lease.where.get("url") != here or not lease.claim():
+            continue
+        deadline = Deadline.after(run.cleanup_timeout_s, "time for the cleanup")
+        try:
+            done.append(remove_job(client.for_team(lease.where["team"]), lease, deadline=deadline))
+        except Finding as finding:
+            problems.append(f"job {lease.name} (lease {lease.id}): {finding.what}")
     if problems:
         raise PlatformFailure(
             "Something that a run created could not be removed.",

@@ -61,6 +61,8 @@ class DataJobSubject:
         """Call the service once, with our login."""
         info = self.client.info()
         self.step.evidence(f"{info.api_version}, login: {self.client.auth_kind}")
+        for line in self.run_context.swept:
+            self.step.evidence(f"of an earlier run: {line}")
 
     def require_python_supported(self) -> None:
         """The service's list of Python versions holds the one that the job wants."""

@@ -85,7 +85,7 @@ class Executions:
             seen=f"202 with execution {second}",
             expected=f"409, since {running.id if running else 'another'} runs",
             checked=f"POST .../jobs/{self.job}/deployments/.../executions",
-            to_try="two executions of one job at once can corrupt what it writes: compare both logs",
+            to_try="two executions of one job at once can corrupt what it writes: compare the logs",
         )
 
     def follow(

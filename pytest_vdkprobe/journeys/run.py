@@ -49,6 +49,8 @@ class Run:
         """The step under way in this process."""
         self.steps: dict[str, list[str]] = {}
         """The steps selected in this process, by journey; empty on xdist's controller."""
+        self.swept: list[str] = []
+        """What this process removed of earlier, killed runs before it began."""
         self._report_folder = report_folder
         self._leases: LeaseStore | None = None
 

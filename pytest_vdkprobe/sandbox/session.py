@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -71,6 +70,6 @@ def tables_of(sandbox: Sandbox) -> dict[str, Any]:
 
 def _tell(line: str) -> None:
     """Progress of what takes longer than two seconds, before pytest has a reporter."""
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - there is no other channel yet
+    print(line, file=sys.stderr, flush=True)
 
 

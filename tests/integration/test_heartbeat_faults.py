@@ -49,11 +49,11 @@ SEEN_AT = {
     "deploy-old-code": "redeploy",
     "update-dropped": "schedule",
     "schedule-never": "schedule",
+    "enable-ineffective": "schedule",
     "schedule-fails": "schedule",
     "disable-dropped": "disable",
     "disable-ineffective": "disable",
     "enable-dropped": "enable",
-    "enable-ineffective": "enable",
     "undeploy-ignored": "undeploy",
     "delete-stays-listed": "delete",
 }
@@ -74,6 +74,8 @@ def test_fault_is_seen_at_its_step(fault: str, tmp_path: Path) -> None:
         assert finding["what"]
         assert finding["what"] in heard.output
         platform.faults.clear()
+        if fault == "delete-stays-listed":
+            return  # the lie is about what the sandbox lists for good
         heartbeat(path, "-k", "reach")  # the next run sweeps what a lie has kept from cleanup
         assert leftovers(platform, tmp_path) == []
 
@@ -95,7 +97,7 @@ TRANSPORT: list[tuple[dict[str, Any], tuple[str, str]]] = [
     ({"name": "hang", "path": "/properties"}, ("properties", "fail")),
     ({"name": "reset", "path": "/keytab"}, ("keytab", "fail")),
     ({"name": "wrong-body", "path": "/deployments$", "method": "GET"}, ("deploy", "fail")),
-    ({"name": "empty-body", "path": "/info"}, ("reach", "fail")),
+    ({"name": "empty-body", "path": "/info"}, ("reach", "error")),
     ({"name": "not-json", "path": "/info"}, ("reach", "error")),
     ({"name": "status", "status": 401, "path": "/info"}, ("reach", "error")),
 ]
