@@ -52,8 +52,8 @@ def module_name(path: Path) -> str:
 def imports(path: Path) -> Iterator[tuple[str, int, bool]]:
     """Each imported module's dotted name, its line, and whether it is imported lazily.
 
-    Lazily: inside a function. `from a import b` gives `a.b`, which may be a module or a name in
-    one; whoever asks for rooms or distributions looks at the first parts only.
+    Lazily: inside a function, or for types only. `from a import b` gives `a.b`, which may be a
+    module or a name in one; whoever asks for rooms or distributions looks at the first parts only.
     """
     yield from _imports(tree(path), path, lazy=False)
 
@@ -71,7 +71,11 @@ def _imports(node: ast.AST, path: Path, *, lazy: bool) -> Iterator[tuple[str, in
             first = child.args[0] if child.args else None
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
                 yield first.value, child.lineno, lazy
-        inside = lazy or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        inside = (
+            lazy
+            or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            or (isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"))
+        )
         yield from _imports(child, path, lazy=inside)
 
 
