@@ -1,0 +1,106 @@
+"""The console script `vdkprobe`: what can be done beside running pytest.
+
+Each group of commands is a module of this package with an `add_parser(subparsers)`, imported by
+name, so that a group costs nothing to the others and its own heavy imports wait until it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+from pytest_vdkprobe.errors import ConfigError, Finding, ProbeError
+from pytest_vdkprobe.secrets import redact
+from pytest_vdkprobe.verdicts import EXIT_CODES, Verdict, verdict_of
+
+GROUPS = ("sandbox", "check")
+USAGE_ERROR = 4
+"""As pytest: a wrong command line, and so an unusable configuration."""
+INTERRUPTED = 130
+"""128 + SIGINT, as shells count."""
+
+DESCRIPTION = """\
+Acceptance tests and heartbeats for data platforms built on the Versatile Data Kit (VDK).
+
+The tests themselves run with pytest:
+
+  pytest --vdk-config=sandbox          on a platform of your own, on this machine
+  pytest --vdk-config=platform.toml    on yours
+
+This command does what is needed around them."""
+
+EPILOG = """\
+first steps:
+  vdkprobe sandbox up > sandbox.toml   start a platform that stays up, keep its configuration
+  vdkprobe check sandbox.toml          is the configuration usable?
+  pytest --vdk-config=sandbox.toml     a data job's whole life, step by step
+  vdkprobe sandbox down                stop it; nothing is left behind
+
+exit codes:
+  0  done; the platform is right        4  command line or configuration unusable
+  1  the platform is wrong              6  something of ours is wrong: network, login, this machine
+  3  sandbox status: it is not up       7  too little evidence to judge"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Ends with pytest's code for a wrong command line, and says where help is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and how the command is called."""
+        self.print_usage(sys.stderr)
+        self.exit(USAGE_ERROR, f"{message}\n`{self.prog} --help` explains.\n")
+
+
+def build_parser() -> Parser:
+    """The command line, with every group that is there."""
+    parser = Parser(
+        prog="vdkprobe",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    groups = parser.add_subparsers(metavar="COMMAND", title="commands", required=True)
+    for name in GROUPS:
+        module_name = f"pytest_vdkprobe.cli.{name}"
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as exc:
+            if exc.name != module_name:
+                raise
+            continue
+        module.add_parser(groups)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    parsed = build_parser().parse_args(arguments)
+    try:
+        return int(parsed.run(parsed))
+    except Finding as finding:
+        _say(str(finding))
+        return USAGE_ERROR if isinstance(finding, ConfigError) else EXIT_CODES[verdict_of(finding)]
+    except KeyboardInterrupt:
+        _say("Interrupted.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has had enough; the interpreter would complain at its end.
+        sys.stdout = None
+        return 0
+    except OSError as exc:
+        _say(str(ProbeError(f"{type(exc).__name__}: {exc}")))
+    except Exception:  # noqa: BLE001 - else Python would exit with 1, which says: the platform is wrong
+        _say(traceback.format_exc() + "This is a bug of vdkprobe's.")
+    return EXIT_CODES[Verdict.ERROR]
+
+
+def _say(text: str) -> None:
+    print(redact(text), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
