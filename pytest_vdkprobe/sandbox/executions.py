@@ -29,7 +29,6 @@ from pytest_vdkprobe.sandbox.faults import Faults
 from pytest_vdkprobe.sandbox.schedule import is_due, start_of
 from pytest_vdkprobe.sandbox.settings import Settings
 from pytest_vdkprobe.sandbox.state import (
-    DEFAULT_RESOURCES,
     Deployment,
     Execution,
     Job,
@@ -118,30 +117,23 @@ class Executions:
                 )
             if request is None:
                 raise bug("The request has no body.")
-            started_by = None if request.started_by is None else f"{request.started_by}/{user}"
-            if user is None and started_by is not None:
-                started_by = f"{request.started_by}/null"
+            started_by = request.started_by
+            if started_by is not None:
+                # Without a login the real one writes its language's word for no user.
+                started_by = f"{started_by}/{user or 'null'}"
             moment = now()
             execution_id = f"{name}-{int(moment.timestamp())}"
             if self._faults.lies("start-lost", name):
                 return execution_id
-            execution = Execution(
-                body=wire.Execution(
-                    id=execution_id,
-                    job_name=name,
-                    status="submitted",
-                    type="manual",
-                    start_time=stamp(moment),
-                    end_time=None,
-                    started_by=started_by,
-                    logs_url="",
-                    message=None,
-                    op_id="0" if self._faults.lies("op-id-lost", name) else op_id,
-                    deployment=_not_yet_known(),
-                ),
-                started_at=moment,
-                listed=not self._faults.lies("run-unlisted", name),
+            execution = Execution.submitted(
+                name,
+                execution_id,
+                kind="manual",
+                op_id="0" if self._faults.lies("op-id-lost", name) else op_id,
+                at=moment,
+                started_by=started_by,
             )
+            execution.listed = not self._faults.lies("run-unlisted", name)
             self._keep(job, execution)
         arguments = {} if self._faults.lies("arguments-dropped", name) else (request.args or {})
         self._follow_in_background(job, live, execution, arguments)
@@ -253,22 +245,8 @@ class Executions:
             others = job.unfinished()
             if any(other.body.type == "scheduled" for other in others):
                 return
-            moment = now()
-            execution = Execution(
-                body=wire.Execution(
-                    id=execution_id,
-                    job_name=job.name,
-                    status="submitted",
-                    type="scheduled",
-                    start_time=stamp(moment),
-                    end_time=None,
-                    started_by=None,
-                    logs_url="",
-                    message=None,
-                    op_id=execution_id,
-                    deployment=_not_yet_known(),
-                ),
-                started_at=moment,
+            execution = Execution.submitted(
+                job.name, execution_id, kind="scheduled", op_id=execution_id, at=now()
             )
             self._keep(job, execution)
         # The job itself looks for others at its start and leaves at once when there is one.
@@ -315,7 +293,7 @@ class Executions:
                 return
             execution.body.status = "running"
             execution.body.message = MESSAGES["running"]
-            execution.body.deployment = _as_run(live)
+            execution.body.deployment = live.as_run()
         if end is not None:
             self._finish(execution, end)
             return
@@ -390,30 +368,3 @@ class Executions:
                 if vdk_version is not None:
                     shown = replace(execution.body.deployment, vdk_version=vdk_version)
                     execution.body.deployment = shown
-
-
-def _not_yet_known() -> wire.Deployment:
-    """The deployment of a submitted execution: the cluster has not said yet what it runs."""
-    return wire.Deployment(
-        mode="release",
-        id="release",
-        enabled=True,
-        schedule=wire.Schedule(),
-        resources=wire.Resources(),
-    )
-
-
-def _as_run(live: Deployment) -> wire.Deployment:
-    """The deployment as an execution shows it from `running` on; vdk's version comes at the end."""
-    return wire.Deployment(
-        vdk_version="",
-        job_version=live.job_version,
-        python_version=live.python_version,
-        mode="release",
-        id="release",
-        enabled=True,
-        deployed_by=live.deployed_by,
-        deployed_date=stamp(live.deployed_at),
-        schedule=wire.Schedule(live.schedule_cron),
-        resources=DEFAULT_RESOURCES,
-    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Literal
 
 from pytest_vdkprobe.sandbox import wire
 from pytest_vdkprobe.sandbox.errors import no_body
@@ -33,6 +34,21 @@ class Deployment:
     deployed_at: datetime
     deployed_by: str | None
 
+    def as_run(self) -> wire.Deployment:
+        """As an execution shows it from `running` on; vdk's own version comes at the end."""
+        return wire.Deployment(
+            vdk_version="",
+            job_version=self.job_version,
+            python_version=self.python_version,
+            mode="release",
+            id="release",
+            enabled=True,
+            deployed_by=self.deployed_by,
+            deployed_date=stamp(self.deployed_at),
+            schedule=wire.Schedule(self.schedule_cron),
+            resources=DEFAULT_RESOURCES,
+        )
+
 
 @dataclass
 class Execution:
@@ -45,6 +61,39 @@ class Execution:
     run: RunningJob | None = None
     log_wiped: bool = False
     listed: bool = True
+
+    @classmethod
+    def submitted(
+        cls,
+        job: str,
+        execution_id: str,
+        *,
+        kind: Literal["manual", "scheduled"],
+        op_id: str,
+        at: datetime,
+        started_by: str | None = None,
+    ) -> Execution:
+        """A new row. What it runs is not shown yet: the cluster has not said."""
+        body = wire.Execution(
+            id=execution_id,
+            job_name=job,
+            status="submitted",
+            type=kind,
+            start_time=stamp(at),
+            end_time=None,
+            started_by=started_by,
+            logs_url="",
+            message=None,
+            op_id=op_id,
+            deployment=wire.Deployment(
+                mode="release",
+                id="release",
+                enabled=True,
+                schedule=wire.Schedule(),
+                resources=wire.Resources(),
+            ),
+        )
+        return cls(body, started_at=at)
 
     @property
     def unfinished(self) -> bool:
