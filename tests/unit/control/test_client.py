@@ -266,7 +266,7 @@ def test_the_first_cause_stays_when_reading_back_fails_too(
     serve: Serve, connect: MakeClient
 ) -> None:
     fake = serve(Router().on("POST", JOBS, Reply(503)).on("GET", JOB, Reply(500)))
-    with pytest.raises(ServiceFailure, match="POST .* answered 503") as failure:
+    with pytest.raises(ServiceFailure, match=r"POST .* answered 503") as failure:
         connect(fake).create_job(DataJob(job_name="probe-job", description="ours"))
     assert isinstance(failure.value.__cause__, ServiceFailure)
     assert failure.value.__cause__.status == 500
