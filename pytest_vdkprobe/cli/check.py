@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 import secrets
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pytest_vdkprobe.errors import ConfigError, Finding, LoginError, TransportError
+from pytest_vdkprobe.problems import find_problems
 from pytest_vdkprobe.secrets import redact
 from pytest_vdkprobe.verdicts import EXIT_CODES, verdict_of
 from pytest_vdkprobe.waiting import Deadline
@@ -22,7 +22,6 @@ from pytest_vdkprobe.waiting import Deadline
 if TYPE_CHECKING:
     from pytest_vdkprobe.config import Configuration
     from pytest_vdkprobe.control.settings import ControlSettings
-    from pytest_vdkprobe.jobs.settings import JobSettings
 
 USAGE_ERROR = 4
 """pytest's exit code for a wrong call, and so for an unusable configuration."""
@@ -65,9 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
     except ConfigError as unusable:
         _say(str(unusable))
         return USAGE_ERROR
-    problems = find_problems(configuration)
+    problems, warnings = find_problems(configuration)
     _print_settings(configuration)
-    for warning in configuration.warnings:
+    for warning in (*configuration.warnings, *warnings):
         _say(f"warning: {warning}")
     for problem in problems:
         _say(f"\n{problem}")
@@ -78,53 +77,6 @@ def run(arguments: argparse.Namespace) -> int:
         _say("\nThe configuration is usable; --connect tries what it points to.")
         return 0
     return _connect(configuration)
-
-
-def find_problems(configuration: Configuration) -> list[ConfigError]:
-    """Everything wrong with the sections of known rooms, the jobs' directories and the secrets."""
-    from pytest_vdkprobe.config.legacy import LegacySettings  # noqa: PLC0415 - as late as possible
-    from pytest_vdkprobe.control.auth import make_auth  # noqa: PLC0415 - `vdkprobe --help` is quick
-    from pytest_vdkprobe.control.settings import ControlSettings  # noqa: PLC0415 - as above
-    from pytest_vdkprobe.jobs.settings import JobSettings, validate_jobs  # noqa: PLC0415 - as above
-    from pytest_vdkprobe.journeys.settings import RunSettings  # noqa: PLC0415 - as above
-
-    known: dict[str, type] = {"control": ControlSettings, "jobs": JobSettings, "run": RunSettings}
-    if "legacy" in configuration:
-        known["legacy"] = LegacySettings
-    problems = configuration.problems(known)
-    wrong = {(problem.key or "").split(".")[0] for problem in problems}
-    if "control" not in wrong:
-        settings = configuration.section("control", ControlSettings)
-        problems += _raised(lambda: make_auth(settings.auth, base_dir=configuration.base_dir))
-    if "jobs" not in wrong:
-        jobs = configuration.sections("jobs", JobSettings)
-        problems += validate_jobs(jobs, file=configuration.name)
-        for index, job in enumerate(jobs):
-            if job.path is not None:
-                problems += _raised(partial(_load_job, configuration, job, index))
-    return problems
-
-
-def _load_job(configuration: Configuration, job: JobSettings, index: int) -> None:
-    from pytest_vdkprobe.jobs.template import load_template  # noqa: PLC0415 - as late as possible
-
-    template = load_template(
-        job.source,
-        settings=job,
-        base_dir=configuration.base_dir,
-        file=configuration.name,
-        key=f"jobs.{index}.path",
-    )
-    for warning in template.warnings:
-        _say(f"warning: {warning}")
-
-
-def _raised(act: Callable[[], object]) -> list[ConfigError]:
-    try:
-        act()
-    except ConfigError as problem:
-        return [problem]
-    return []
 
 
 def _load(spec: str, texts: list[str]) -> Configuration:

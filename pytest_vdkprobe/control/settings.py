@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from pytest_vdkprobe.config.filepath import FilePath
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.secrets import REDACTOR
 
@@ -78,7 +79,7 @@ class ControlSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     url: str
     team: str
     auth: AuthSettings = NoAuthSettings()
-    ca_file: str | None = None
+    ca_file: FilePath | None = None
     verify_tls: bool = True
     connect_timeout_s: float = 5.0
     read_timeout_s: float = 30.0

@@ -163,7 +163,7 @@ def validate_jobs(
     problems: list[ConfigError] = []
     taken: dict[str, str] = {}
     for index, job in enumerate(jobs):
-        place = f"{key}[{index}]"
+        place = f"{key}.{index}"
         problems += job.validate(file=file, key=place)
         names = {job.name: place}
         if job.path is not None and not job.proves:

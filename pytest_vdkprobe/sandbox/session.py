@@ -31,10 +31,11 @@ class SandboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """`vdk` runs jobs with the real `vdk run`; `instant` runs simple steps in this process."""
     tick_s: float = TICK_S
     """How long a cron minute lasts."""
-    auth: bool = False
+    auth: bool = True
+    """Whether calls need a login, by an API token that lies in a file of the sandbox."""
     tls: bool = False
     keytab: Literal["bytes", "empty", "absent"] = "empty"
-    secrets: bool = False
+    secrets: bool = True
     deploy_delay_s: float = 0.0
     start_delay_s: float = 0.0
 

@@ -29,9 +29,9 @@ def test_a_good_name_passes(name: str) -> None:
 )
 def test_a_bad_name_is_refused_with_a_good_one(name: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        check_name(name, file="platform.toml", key="jobs[0].name")
+        check_name(name, file="platform.toml", key="jobs.0.name")
     error = caught.value
-    assert (error.file, error.key, error.value) == ("platform.toml", "jobs[0].name", name)
+    assert (error.file, error.key, error.value) == ("platform.toml", "jobs.0.name", name)
     assert error.to_try is not None
     check_name(error.to_try.split('"')[1])
 
@@ -100,6 +100,6 @@ def test_a_good_schedule_passes(cron: str) -> None:
 )
 def test_a_schedule_that_would_never_run_is_refused(cron: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        check_cron(cron, file="platform.toml", key="jobs[0].schedule")
-    assert (caught.value.key, caught.value.value) == ("jobs[0].schedule", cron)
+        check_cron(cron, file="platform.toml", key="jobs.0.schedule")
+    assert (caught.value.key, caught.value.value) == ("jobs.0.schedule", cron)
     assert caught.value.to_try

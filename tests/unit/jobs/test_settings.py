@@ -56,22 +56,22 @@ def test_everything_wrong_is_told_at_once() -> None:
         limits={"deploy": 0, "run": float("inf")},
     )
     assert keys_of(wrong) == [
-        "jobs[0].name",
-        "jobs[0].schedule",
-        "jobs[0].template",
-        "jobs[0].proves",
-        "jobs[0].keytab",
-        "jobs[0].limits.deploy",
-        "jobs[0].limits.run",
+        "jobs.0.name",
+        "jobs.0.schedule",
+        "jobs.0.template",
+        "jobs.0.proves",
+        "jobs.0.keytab",
+        "jobs.0.limits.deploy",
+        "jobs.0.limits.run",
     ]
 
 
 @pytest.mark.parametrize(
     ("settings", "key"),
     [
-        (JobSettings(name="hello-platform", path="x", template="sql"), "jobs[0].template"),
-        (JobSettings(name="hello-platform", path=" "), "jobs[0].path"),
-        (JobSettings(name="hello-platform", template="jobs/mine"), "jobs[0].template"),
+        (JobSettings(name="hello-platform", path="x", template="sql"), "jobs.0.template"),
+        (JobSettings(name="hello-platform", path=" "), "jobs.0.path"),
+        (JobSettings(name="hello-platform", template="jobs/mine"), "jobs.0.template"),
     ],
     ids=["both", "empty path", "a path as template"],
 )
@@ -81,14 +81,14 @@ def test_a_job_is_a_template_or_a_path(settings: JobSettings, key: str) -> None:
 
 def test_two_jobs_of_one_name_are_refused() -> None:
     one, two = JobSettings(name="hello-platform"), JobSettings(name="hello-platform")
-    assert keys_of(one, two) == ["jobs[1].name"]
+    assert keys_of(one, two) == ["jobs.1.name"]
 
 
 def test_a_job_named_like_a_companion_is_refused() -> None:
     own = JobSettings(name="hello-mine", path="jobs/mine")
     namesake = JobSettings(name="hello-mine-proof")
-    assert keys_of(own, namesake) == ["jobs[1].name"]
-    assert keys_of(namesake, own) == ["jobs[1].name"]
+    assert keys_of(own, namesake) == ["jobs.1.name"]
+    assert keys_of(namesake, own) == ["jobs.1.name"]
 
 
 def test_the_remote_name_carries_the_run() -> None:

@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 def refused(path: Path | str, **options: Any) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
-        load_template(path, file="platform.toml", key="jobs[0].path", **options)
+        load_template(path, file="platform.toml", key="jobs.0.path", **options)
     return caught.value
 
 
@@ -164,7 +164,7 @@ def test_a_relative_path_starts_from_the_configuration(folder: Path) -> None:
 
 def test_a_missing_directory_is_refused_with_its_nearest_neighbour(folder: Path) -> None:
     error = refused(folder.parent / "mime")
-    assert (error.file, error.key) == ("platform.toml", "jobs[0].path")
+    assert (error.file, error.key) == ("platform.toml", "jobs.0.path")
     assert error.value == str(folder.parent / "mime")
     assert f"did you mean {str(folder)!r}" in (error.to_try or "")
 

@@ -1,0 +1,74 @@
+"""Everything wrong with a configuration that can be known without touching the platform.
+
+Both `vdkprobe check` and the start of a run come through here, so that what one refuses the other
+does not let pass: sections of the known rooms, secrets, job directories, names and schedules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pytest_vdkprobe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.config import Configuration
+    from pytest_vdkprobe.jobs.settings import JobSettings
+
+
+def find_problems(
+    configuration: Configuration, *, need_control: bool = True
+) -> tuple[list[ConfigError], list[str]]:
+    """All problems at once, and warnings about job directories.
+
+    Without `need_control` a configuration may do without a Control Service, since a user's own
+    scenarios may.
+    """
+    from pytest_vdkprobe.config.legacy import LegacySettings  # noqa: PLC0415 - as late as possible
+    from pytest_vdkprobe.control.auth import make_auth  # noqa: PLC0415 - `vdkprobe --help` is quick
+    from pytest_vdkprobe.control.settings import ControlSettings  # noqa: PLC0415 - as above
+    from pytest_vdkprobe.jobs.settings import JobSettings, validate_jobs  # noqa: PLC0415 - as above
+    from pytest_vdkprobe.journeys.settings import RunSettings  # noqa: PLC0415 - as above
+
+    known: dict[str, type] = {"control": ControlSettings, "jobs": JobSettings, "run": RunSettings}
+    if "legacy" in configuration:
+        known["legacy"] = LegacySettings
+    if not need_control and "control" not in configuration:
+        del known["control"]
+    warnings: list[str] = []
+    problems = configuration.problems(known)
+    wrong = {(problem.key or "").split(".")[0] for problem in problems}
+    if "control" in known and "control" not in wrong:
+        settings = configuration.section("control", ControlSettings)
+        problems += _raised(lambda: make_auth(settings.auth, base_dir=configuration.base_dir))
+    if "jobs" not in wrong:
+        jobs = configuration.sections("jobs", JobSettings)
+        problems += validate_jobs(jobs, file=configuration.name)
+        for index, job in enumerate(jobs):
+            if job.path is not None:
+                problems += _raised(partial(_load_job, configuration, job, index, warnings))
+    return problems, warnings
+
+
+def _load_job(
+    configuration: Configuration, job: JobSettings, index: int, warnings: list[str]
+) -> None:
+    from pytest_vdkprobe.jobs.template import load_template  # noqa: PLC0415 - as late as possible
+
+    template = load_template(
+        job.source,
+        settings=job,
+        base_dir=configuration.base_dir,
+        file=configuration.name,
+        key=f"jobs.{index}.path",
+    )
+    warnings += template.warnings
+
+
+def _raised(act: Callable[[], object]) -> list[ConfigError]:
+    try:
+        act()
+    except ConfigError as problem:
+        return [problem]
+    return []
