@@ -20,15 +20,17 @@ import pytest
 
 from pytest_vdkprobe.errors import ConfigError, ProbeError
 from pytest_vdkprobe.journeys import collection, errands, scheduling, step_fixtures
+from pytest_vdkprobe.journeys.patterns import Pattern
 from pytest_vdkprobe.journeys.results import Results
 from pytest_vdkprobe.journeys.run import RUN_KEY, Run
-from pytest_vdkprobe.journeys.selection import Pattern, Selection
+from pytest_vdkprobe.journeys.selection import Selection
 from pytest_vdkprobe.journeys.session import StepRunner
 from pytest_vdkprobe.journeys.signals import Interruption
 from pytest_vdkprobe.observe.ending import Ending
 from pytest_vdkprobe.observe.live import LiveLine, LogLines
 from pytest_vdkprobe.observe.redaction import Redaction
 from pytest_vdkprobe.observe.summary import Summary
+from pytest_vdkprobe.problems import find_problems
 from pytest_vdkprobe.secrets import redact
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ def activate(config: pytest.Config) -> None:
     except ProbeError as problem:
         raise pytest.UsageError(redact(str(problem))) from problem
     config.stash[RUN_KEY] = run
+    _write_legacy_junit(config, run.configuration)
     scheduling.refuse_each(config)
     collection.rewrite_assertions(shipped)
     manager = config.pluginmanager
@@ -63,7 +66,9 @@ def activate(config: pytest.Config) -> None:
         return
     manager.register(StepRunner(run), "vdkprobe-steps")
     manager.register(Interruption(run.settings.grace_s), "vdkprobe-signals")
-    if not scheduling.is_worker(config):
+    if scheduling.is_worker(config):
+        manager.register(LogLines(), "vdkprobe-live")
+    else:
         _register_reporting(config, run, tables)
     manager.register(Redaction(), "vdkprobe-redaction")
 
@@ -79,7 +84,7 @@ def _register_reporting(config: pytest.Config, run: Run, tables: dict[str, Any] 
     manager.register(ending, "vdkprobe-ending")
     if distributed:
         manager.register(scheduling.WorkersShare(tables), "vdkprobe-scheduling")
-    ending.summary = Summary(config, results)
+    ending.summary = Summary(config, results, options=given_options(config))
     manager.register(ending.summary, "vdkprobe-summary")
     live = None
     if not distributed and config.get_verbosity() >= 0 and config.getoption("capture") != "no":
@@ -95,6 +100,8 @@ def _make_run(config: pytest.Config) -> tuple[Run, dict[str, Any] | None]:
     if scheduling.is_worker(config):
         told = scheduling.from_controller(config)
     configuration, tables = resolve_configuration(config, told.get("tables"))
+    if not told:
+        _refuse_problems(configuration)
     run = Run(
         told.get("run_id") or secrets.token_hex(4),
         configuration,
@@ -104,6 +111,25 @@ def _make_run(config: pytest.Config) -> tuple[Run, dict[str, Any] | None]:
         report_folder=report.parent if report else None,
     )
     return run, tables
+
+
+def _write_legacy_junit(config: pytest.Config, configuration: Configuration) -> None:
+    """Write the JUnit file that vdk-heartbeat would, unless another one was asked for."""
+    if "legacy" not in configuration or not hasattr(config.option, "xmlpath"):
+        return
+    from pytest_vdkprobe.config.legacy import LegacySettings  # noqa: PLC0415 - legacy only
+
+    path = configuration.section("legacy", LegacySettings).junit_path
+    if path is not None and config.option.xmlpath is None:
+        # pytest's JUnit plugin is configured after us, and reads the option then.
+        config.option.xmlpath = path
+
+
+def _refuse_problems(configuration: Configuration) -> None:
+    """Stop before anything is created; with every problem told, not only the first."""
+    problems, _ = find_problems(configuration, need_control=False)
+    if problems:
+        raise pytest.UsageError(redact("\n\n".join(str(problem) for problem in problems)))
 
 
 def resolve_configuration(
@@ -194,15 +220,30 @@ def _errand(config: pytest.Config, run: Run) -> errands.Errand | None:
 
 def option(config: pytest.Config, name: str) -> Any:
     """An option's value: command line before environment before ini file."""
+    return _option(config, name)[0]
+
+
+def given_options(config: pytest.Config) -> list[tuple[str, str, str]]:
+    """Every option that was given, as (name, value, source)."""
+    names = ("config", "set", "scenarios", "quick", "plan", "sweep", "report")
+    given = [(f"--vdk-{name}", *_option(config, name)) for name in names]
+    return [
+        (name, ", ".join(value) if isinstance(value, list) else str(value), source)
+        for name, value, source in given
+        if value
+    ]
+
+
+def _option(config: pytest.Config, name: str) -> tuple[Any, str]:
     given = config.getoption(f"vdk_{name}")
     if given is not None:
-        return given
+        return given, "command line"
     variable = f"VDKPROBE_{name.upper()}"
     text = os.environ.get(variable)
     if not text:
-        return config.getini(f"vdk_{name}")
+        return config.getini(f"vdk_{name}"), "ini file"
     if name == "set":
-        return text.splitlines()
+        return text.splitlines(), f"environment {variable}"
     if name in ("quick", "plan", "sweep"):
         if text.lower() not in TRUE + FALSE:
             raise ConfigError(
@@ -211,8 +252,8 @@ def option(config: pytest.Config, name: str) -> Any:
                 value=text,
                 expected="1 or 0",
             )
-        return text.lower() in TRUE
-    return text
+        return text.lower() in TRUE, f"environment {variable}"
+    return text, f"environment {variable}"
 
 
 def _path(config: pytest.Config, name: str) -> Path | None:
@@ -221,9 +262,6 @@ def _path(config: pytest.Config, name: str) -> Path | None:
     if not text:
         return None
     path = Path(text).expanduser()
-    inside_ini = config.getoption(f"vdk_{name}") is None and not os.environ.get(
-        f"VDKPROBE_{name.upper()}"
-    )
-    if inside_ini and config.inipath is not None:
+    if _option(config, name)[1] == "ini file" and config.inipath is not None:
         return config.inipath.parent / path
     return config.invocation_params.dir / path

@@ -95,13 +95,11 @@ def as_data(
     """A judgement as it travels: redacted, and of nothing but texts, numbers and lists."""
     lines = finding.lines() if finding is not None else []
     if finding is None and verdict == Verdict.ERROR:
-        lines = [
-            (
-                "To try",
-                "this is no finding about the platform but a bug of the probe or of "
-                "the scenario: its traceback is above",
-            )
-        ]
+        bug = (
+            "this is no finding about the platform but a bug of the probe or of the scenario: "
+            "its traceback is above"
+        )
+        lines = [("To try", bug)]
     data: dict[str, Any] = {
         "phase": phase,
         "verdict": str(verdict),

@@ -47,6 +47,8 @@ class Run:
         )
         self.step: StepRecord | None = None
         """The step under way in this process."""
+        self.interrupted: str | None = None
+        """The step that a signal cut short, and what it was doing."""
         self.steps: dict[str, list[str]] = {}
         """The steps selected in this process, by journey; empty on xdist's controller."""
         self.swept: list[str] = []

@@ -15,37 +15,12 @@ from contextlib import contextmanager
 import pytest
 
 from pytest_vdkprobe.errors import ConfigError
-from pytest_vdkprobe.journeys.collection import EMPTY_KEY, Journey, mark_unusable
+from pytest_vdkprobe.journeys.collection import mark_unusable
+from pytest_vdkprobe.journeys.patterns import Pattern, not_found
 from pytest_vdkprobe.journeys.run import RUN_KEY, Run
+from pytest_vdkprobe.journeys.scenarios import EMPTY_KEY, Journey
 from pytest_vdkprobe.journeys.scheduling import is_worker
 from pytest_vdkprobe.journeys.steps import STEP_KEY, StepRecord, read_step
-
-
-class Pattern:
-    """A journey, or a step of it, as printed: `heartbeat`, `heartbeat[x]`, `heartbeat[x]::run`."""
-
-    SHAPE = re.compile(
-        r"(?P<title>[A-Za-z_][\w-]*)(\[(?P<subject>.+?)\])?(::(?P<step>[\w-]+(\[.*\])?))?"
-    )
-
-    def __init__(self, text: str) -> None:
-        match = self.SHAPE.fullmatch(text)
-        if match is None:
-            raise ValueError(text)
-        self.text = text
-        self.title: str = match["title"]
-        self.subject: str | None = match["subject"]
-        self.step: str | None = match["step"]
-
-    def matches(self, nodeid: str) -> bool:
-        """Whether a test's id is meant."""
-        journey, _, step = nodeid.partition("::")
-        title, _, subject = journey.partition("[")
-        return (
-            title == self.title
-            and self.subject in (None, subject.removesuffix("]"))
-            and self.step in (None, step, step.partition("[")[0])
-        )
 
 
 class Selection:
@@ -87,7 +62,7 @@ class Selection:
         if self.patterns:
             unmatched = [p for p in self.patterns if not any(p.matches(i.nodeid) for i in items)]
             if unmatched:
-                raise pytest.UsageError(_not_found(unmatched, everything))
+                raise pytest.UsageError(not_found(unmatched, everything))
             titles = {pattern.title for pattern in self.patterns}
             wanted = {
                 item
@@ -246,13 +221,3 @@ def _block(item: pytest.Item) -> str:
 def _base(name: str) -> str:
     """A step's name without its parameters: `needs` means all of them."""
     return name.partition("[")[0]
-
-
-def _not_found(patterns: list[Pattern], everything: list[pytest.Item]) -> str:
-    known = sorted({item.nodeid for item in everything})
-    lines = []
-    for pattern in patterns:
-        near = difflib.get_close_matches(pattern.text, known, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"{len(known)} tests were found"
-        lines.append(f"not found: {pattern.text} ({hint})")
-    return "\n".join(lines)

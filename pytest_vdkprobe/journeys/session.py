@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from pytest_vdkprobe.errors import NoEvidence
-from pytest_vdkprobe.journeys.collection import Journey
 from pytest_vdkprobe.journeys.exchanges import keep_exchanges
 from pytest_vdkprobe.journeys.judging import SKIPPED, as_data, judge
 from pytest_vdkprobe.journeys.run import Run
+from pytest_vdkprobe.journeys.scenarios import Journey
 from pytest_vdkprobe.journeys.steps import STEP_KEY, StepRecord
 from pytest_vdkprobe.secrets import redact
 from pytest_vdkprobe.verdicts import Verdict
@@ -57,6 +57,10 @@ class StepRunner:
         try:
             with listening(step.saw):
                 return (yield)
+        except BaseException:
+            # Only what ends the whole run comes by here; the step's own errors are in its report.
+            self.run.interrupted = str(step)
+            raise
         finally:
             step.end()
 

@@ -52,15 +52,16 @@ class Interruption:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, None, None]:
-        """Cleanup again; afterwards signals mean what they meant before."""
+        """Cleanup again, until the end."""
         self._cleaning = True
-        try:
-            yield
-        finally:
-            if self._watchdog is not None:
-                self._watchdog.cancel()
-            if self._previous is not None:
-                signal.signal(signal.SIGTERM, self._previous)
+        yield
+
+    def pytest_unconfigure(self) -> None:
+        """Let go, or a process that goes on after this session would die of its watchdog."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        if self._previous is not None:
+            signal.signal(signal.SIGTERM, self._previous)
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

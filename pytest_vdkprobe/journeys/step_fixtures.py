@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_vdkprobe.errors import ConfigError
-from pytest_vdkprobe.journeys.collection import Journey
+from pytest_vdkprobe.journeys.scenarios import Journey
 from pytest_vdkprobe.journeys.steps import STEP_KEY, StepRecord
 
 

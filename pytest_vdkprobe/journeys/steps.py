@@ -55,6 +55,10 @@ class StepRecord:
         """How reports call it, `heartbeat[hello-platform]::run`."""
         return f"{self.journey}::{self.name}"
 
+    def __str__(self) -> str:
+        doing = f", waiting for {self.last_wait.what}" if self.last_wait is not None else ""
+        return f"{self.id}  step {self.number} of {self.of}, after {self.elapsed_s:.1f} s{doing}"
+
     @property
     def op_id(self) -> str:
         """The operation id that its calls carry: the run's id and the step's number."""

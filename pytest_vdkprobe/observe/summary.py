@@ -36,9 +36,12 @@ EVIDENCE_WIDTH = 40
 class Summary:
     """Words, tables and findings on pytest's terminal."""
 
-    def __init__(self, config: pytest.Config, results: Results) -> None:
+    def __init__(
+        self, config: pytest.Config, results: Results, *, options: list[tuple[str, str, str]]
+    ) -> None:
         self.config = config
         self.results = results
+        self.options = options
         self._summarising = False
         self._told: dict[str, list[Any]] = {}
         self._prefix: str | None = None
@@ -65,7 +68,7 @@ class Summary:
         configuration = run.configuration
         quick = ", quick" if run.quick else ""
         head = f"vdkprobe: {configuration.name} ({configuration.kind}), run {run.run_id}{quick}"
-        rows = configuration.settings()
+        rows = [*self.options, *configuration.settings(defaults=False)]
         width = max((len(key) for key, _, _ in rows), default=0)
         lines = [head, *(f"  {key:<{width}} = {value}  ({source})" for key, value, source in rows)]
         return lines + [f"  note: {warning}" for warning in configuration.warnings]
@@ -126,6 +129,9 @@ class Summary:
                 del terminal.stats[category]
         for journey in self.results.journeys:
             self._tell_journey(journey)
+        interrupted = self.results.run.interrupted
+        if interrupted is not None:
+            terminal.section(f"interrupted in {interrupted}", sep="=", bold=True, red=True)
         problem = self.results.sweep_problem
         if problem is not None:
             terminal.section("what is left behind", sep="-", red=True)

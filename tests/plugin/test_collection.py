@@ -48,10 +48,10 @@ def test_two_scenarios_of_one_name_keep_their_folders_apart(probe: Probe) -> Non
 
 
 def test_each_configured_job_gets_a_journey_in_the_order_of_the_file(probe: Probe) -> None:
-    probe.jobs("zebra", "ant")
+    probe.jobs("zebra-job", "antler")
     probe.scenario(THREE)
     ids = probe.ids("test_mine.py")
-    assert [nodeid.partition("::")[0] for nodeid in ids[::3]] == ["mine[zebra]", "mine[ant]"]
+    assert [nodeid.partition("::")[0] for nodeid in ids[::3]] == ["mine[zebra-job]", "mine[antler]"]
 
 
 def test_subjects_can_be_named_by_a_hook(probe: Probe) -> None:
@@ -89,7 +89,7 @@ def test_a_parametrized_step_has_its_parameter_in_its_id(probe: Probe) -> None:
 
 
 def test_module_scope_means_one_journey(probe: Probe) -> None:
-    probe.jobs("one", "two")
+    probe.jobs("job-one", "job-two")
     probe.scenario(
         """
 made = []
@@ -109,14 +109,14 @@ def test_second(job, vdk_step):
 
 
 def test_a_module_fixture_that_overrides_ours_is_applied_once(probe: Probe) -> None:
-    probe.jobs("one", "two")
+    probe.jobs("job-one", "job-two")
     probe.scenario(
         """
 @pytest.fixture(scope="module")
 def vdk_subject(vdk_subject): return vdk_subject + "!"
 @step
 def test_first(vdk_subject, vdk_step):
-    assert vdk_subject in ("one!", "two!")
+    assert vdk_subject in ("job-one!", "job-two!")
     vdk_step.evidence(vdk_subject)
 """
     )
@@ -203,8 +203,11 @@ class TestUnusable:
         assert "There is nothing to check" in result.stderr.str()
         assert 'add [[jobs]] with a name = "..."' in result.stderr.str()
 
-    def test_two_jobs_of_one_name(self, probe: Probe) -> None:
-        probe.jobs("twin", "twin")
+    def test_two_subjects_of_one_name(self, probe: Probe) -> None:
+        probe.write(
+            "conftest.py",
+            "def pytest_vdkprobe_subjects(config, configuration, kind): return ['twin', 'twin']\n",
+        )
         result = probe.run()
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         assert "Two entries in [[jobs]] have the same name" in result.stdout.str()

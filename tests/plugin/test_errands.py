@@ -52,9 +52,7 @@ def test_a_sweep_tells_what_it_removed_and_collects_nothing(probe: Probe) -> Non
 
 
 @pytest.mark.parametrize(("error", "code"), [("ProbeError", 6), ("PlatformFailure", 1)])
-def test_a_sweep_that_fails_has_its_verdicts_exit_code(
-    probe: Probe, error: str, code: int
-) -> None:
+def test_a_sweep_that_fails_has_its_verdicts_exit_code(probe: Probe, error: str, code: int) -> None:
     fake(probe, f"raise {error}('it stays', to_try='later')", error)
     result = probe.run_apart("--vdk-sweep")
     assert result.ret == code

@@ -97,7 +97,8 @@ def test_the_sandbox_is_started_once_and_told_to_the_workers(probe: Probe) -> No
 import sys, types, os
 def start(*args, **kwargs):
     print("SANDBOX STARTED", file=sys.__stderr__)
-    return {"control": {"url": "http://127.0.0.1:9", "team": "box"}, "jobs": [{"name": "boxed"}]}
+    control = {"url": "http://127.0.0.1:9", "team": "box"}
+    return {"control": control, "jobs": [{"name": "boxed-job"}]}
 module = types.ModuleType("pytest_vdkprobe.sandbox.session")
 module.start = start
 sys.modules["pytest_vdkprobe.sandbox.session"] = module
@@ -109,4 +110,4 @@ sys.modules["pytest_vdkprobe.sandbox.session"] = module
     )
     result.assert_outcomes(passed=3)
     assert result.stderr.str().count("SANDBOX STARTED") == 1
-    assert "mine[boxed]::create" in result.stdout.str()
+    assert "mine[boxed-job]::create" in result.stdout.str()

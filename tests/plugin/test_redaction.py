@@ -60,7 +60,9 @@ def test_no_output_holds_it(probe: Probe, args: list[str]) -> None:
         *args,
     )
     assert result.ret == 1
-    written = [p.read_text() for p in probe.pytester.path.iterdir() if p.suffix in (".xml", ".json")]
+    written = [
+        p.read_text() for p in probe.pytester.path.iterdir() if p.suffix in (".xml", ".json")
+    ]
     written.append((probe.pytester.path / "run.log").read_text())
     everything = "\n".join([*written, result.stdout.str(), result.stderr.str()])
     assert CANARY not in everything

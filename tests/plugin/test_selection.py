@@ -74,8 +74,10 @@ def test_an_id_as_printed_selects_what_it_names(
 
 
 def test_an_id_selects_in_one_journey_only(probe: Probe) -> None:
-    probe.jobs("one", "two")
-    assert {i.partition("::")[0] for i in probe.ids("heartbeat[two]::run")} == {"heartbeat[two]"}
+    probe.jobs("job-one", "job-two")
+    assert {i.partition("::")[0] for i in probe.ids("heartbeat[job-two]::run")} == {
+        "heartbeat[job-two]"
+    }
 
 
 def test_a_users_journey_is_found_by_its_id_too(probe: Probe) -> None:
@@ -124,7 +126,7 @@ SHUFFLES = {
 @pytest.mark.parametrize("shuffle", SHUFFLES.values(), ids=SHUFFLES)
 def test_file_order_holds_whatever_else_shuffles(probe: Probe, shuffle: str) -> None:
     probe.write("conftest.py", shuffle)
-    probe.jobs("one", "two")
+    probe.jobs("job-one", "job-two")
     probe.scenario(CHAIN)
     ids = probe.ids("test_mine.py")
     assert steps(ids) == [*ALL, *ALL]

@@ -69,7 +69,9 @@ def test_our_own_bug_shows_its_traceback(probe: Probe) -> None:
     probe.scenario("@step\ndef test_run(vdk_step):\n    {}['missing']\n")
     result = probe.run("test_mine.py")
     assert result.ret == 6
-    result.stdout.fnmatch_lines(["*{}[[]'missing']*", "*KeyError: 'missing'*", "*ERROR after*", "*a bug of the probe*"])
+    result.stdout.fnmatch_lines(
+        ["*{}[[]'missing']*", "*KeyError: 'missing'*", "*ERROR after*", "*a bug of the probe*"]
+    )
 
 
 def test_a_green_run_lists_each_step_with_time_and_evidence(probe: Probe) -> None:
@@ -106,9 +108,11 @@ def test_the_header_tells_each_setting_with_its_source(
     result.stdout.fnmatch_lines(
         [
             "vdkprobe: platform.toml (native), run ????????, quick",
-            "  control.url * = http://127.0.0.1:9  (platform.toml)",
-            "  control.team * = blue  (--vdk-set)",
-            "  run.grace_s * = 5*  (environment VDKPROBE_RUN__GRACE_S)",
+            "  --vdk-set*= control.team=blue  (command line)",
+            "  --vdk-quick*= True  (command line)",
+            "  control.url*= http://127.0.0.1:9  (platform.toml)",
+            "  control.team*= blue  (--vdk-set)",
+            "  run.grace_s*= 5*  (environment VDKPROBE_RUN__GRACE_S)",
         ]
     )
 
@@ -139,7 +143,9 @@ def test_nothing_is_left_behind_is_said_only_when_it_is_so(probe: Probe) -> None
     probe.scenario(RED)
     result = probe.run_apart("test_mine.py")
     assert "nothing is left behind" not in result.stdout.str()
-    result.stdout.fnmatch_lines(["*what is left behind*", "job x stays", "  To try:    --vdk-sweep"])
+    result.stdout.fnmatch_lines(
+        ["*what is left behind*", "job x stays", "  To try:    --vdk-sweep"]
+    )
 
 
 def test_a_sweep_that_fails_makes_a_green_run_red(probe: Probe) -> None:

@@ -127,7 +127,7 @@ def test_the_junit_properties_tell_run_operation_time_polls_and_evidence(probe: 
 
 @pytest.mark.parametrize("workers", [[], ["-n2"]], ids=["alone", "xdist"])
 def test_the_report_file_tells_it_to_machines(probe: Probe, workers: list[str]) -> None:
-    probe.jobs("one", "two")
+    probe.jobs("job-one", "job-two")
     probe.scenario(FORMS)
     probe.run_apart("test_mine.py", "--vdk-report=out/report.json", *workers)
     found = json.loads((probe.pytester.path / "out" / "report.json").read_text())
@@ -136,8 +136,8 @@ def test_the_report_file_tells_it_to_machines(probe: Probe, workers: list[str]) 
     url = {"key": "control.url", "value": "http://127.0.0.1:9", "source": "platform.toml"}
     assert url in found["configuration"]["settings"]
     assert {j["journey"]: j["verdict"] for j in found["journeys"]} == {
-        "mine[one]": "fail",
-        "mine[two]": "fail",
+        "mine[job-one]": "fail",
+        "mine[job-two]": "fail",
     }
     passed, failed, *_, blocked = found["journeys"][0]["steps"]
     assert passed["evidence"] == ["seen"]

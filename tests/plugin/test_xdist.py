@@ -19,9 +19,9 @@ def test_delete(vdk_step): vdk_step.evidence(os.environ["PYTEST_XDIST_WORKER"])
 """
 
 
-@pytest.mark.parametrize("dist", ["load", "loadfile", "loadscope", "loadgroup", "worksteal"])
+@pytest.mark.parametrize("dist", ["load", "loadgroup", "worksteal"])
 def test_a_journey_stays_on_one_worker_and_in_order(probe: Probe, dist: str) -> None:
-    probe.jobs("one", "two", "three")
+    probe.jobs("job-one", "job-two", "job-three")
     probe.scenario(WHO)
     result = probe.run_apart("test_mine.py", "-n2", f"--dist={dist}", "--vdk-report=r.json")
     result.assert_outcomes(passed=9)
@@ -32,7 +32,7 @@ def test_a_journey_stays_on_one_worker_and_in_order(probe: Probe, dist: str) -> 
 
 
 def test_journeys_run_side_by_side(probe: Probe) -> None:
-    probe.jobs("one", "two")
+    probe.jobs("job-one", "job-two")
     meeting = probe.pytester.path / "meeting"
     meeting.mkdir()
     probe.scenario(
@@ -54,7 +54,7 @@ def test_c(vdk_step): vdk_step.evidence("c")
 
 
 def test_all_workers_share_the_controllers_run(probe: Probe) -> None:
-    probe.jobs("one", "two")
+    probe.jobs("job-one", "job-two")
     probe.scenario(
         """
 @step
@@ -75,7 +75,7 @@ def test_c(vdk_step, vdk_run):
 
 
 def test_blocking_works_across_the_reports_of_a_worker(probe: Probe) -> None:
-    probe.jobs("one", "two")
+    probe.jobs("job-one", "job-two")
     probe.scenario(THREE.replace('vdk_step.evidence("ran")', "raise PlatformFailure('wrong')"))
     result = probe.run_apart("test_mine.py", "-n2")
     assert result.ret == 1

@@ -1,0 +1,43 @@
+"""What a scenario is run for: what a hook says, else the names in the configuration's lists."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from pytest_vdkprobe.errors import ConfigError
+from pytest_vdkprobe.journeys.run import RUN_KEY
+
+
+class Named(msgspec.Struct, frozen=True):
+    """All that journeys need to know of the tables they are run for."""
+
+    name: str
+
+
+def subjects(config: pytest.Config, kind: str) -> list[str]:
+    """What a scenario of that kind is run for: what a hook says, else the names in `[[kind]]`."""
+    configuration = config.stash[RUN_KEY].configuration
+    told = config.hook.pytest_vdkprobe_subjects(
+        config=config, configuration=configuration, kind=kind
+    )
+    if told is not None and (isinstance(told, str) or not all(isinstance(n, str) for n in told)):
+        raise ConfigError(
+            "The hook pytest_vdkprobe_subjects returned something that is no list of names.",
+            key=kind,
+            value=told,
+            expected="a list of strings, or None",
+        )
+    if told is None:
+        names = [table.name for table in configuration.sections(kind, Named)]
+    else:
+        names = list(told)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(
+            f"Two entries in [[{kind}]] have the same name.",
+            key=f"{kind}.name",
+            value=", ".join(twice),
+            to_try="give each a name of its own: reports and leases tell them apart by it",
+        )
+    return names

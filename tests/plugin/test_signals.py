@@ -1,0 +1,141 @@
+"""SIGINT and SIGTERM stop a run cleanly; a second one, or the end of the grace time, ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pytest_vdkprobe.waiting import Deadline, wait_until
+from tests.plugin.conftest import LEAN, Probe
+
+STEPS = """
+from pathlib import Path
+from pytest_vdkprobe.waiting import pause
+@pytest.fixture(scope="module")
+def job():
+    yield
+    Path("cleaning").touch()
+    pause({cleanup_s})
+    Path("cleaned").touch()
+@step
+def test_hang(job, vdk_step):
+    Path("hanging").touch()
+    {body}
+@step
+def test_after(vdk_step): vdk_step.evidence("went on")
+"""
+HANG = "pause(60)"
+
+
+class Started:
+    """A run of pytest in a process group of its own."""
+
+    def __init__(self, probe: Probe, *args: str) -> None:
+        self.folder = probe.pytester.path
+        command = [sys.executable, "-m", "pytest", f"--vdk-config={probe.config}", *LEAN, *args]
+        self.process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def wait_for(self, name: str) -> None:
+        """Until the run has touched that file."""
+        path: Path = self.folder / name
+        wait_until(name, path.exists, done=bool, deadline=Deadline.after(20))
+
+    def end(self) -> tuple[int, str]:
+        """Its exit code and output."""
+        try:
+            output, _ = self.process.communicate(timeout=30)
+        finally:
+            if self.process.poll() is None:
+                os.killpg(self.process.pid, signal.SIGKILL)
+        return self.process.returncode, output
+
+
+def start(probe: Probe, *args: str, body: str = HANG, cleanup_s: float = 0.2) -> Started:
+    """A run that hangs in its first step."""
+    probe.scenario(STEPS.format(body=body, cleanup_s=cleanup_s))
+    return Started(probe, "test_mine.py", *args)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_step_and_lets_the_cleanup_run(probe: Probe, number: int) -> None:
+    run = start(probe)
+    run.wait_for("hanging")
+    run.process.send_signal(number)
+    code, output = run.end()
+    assert code == pytest.ExitCode.INTERRUPTED
+    assert (run.folder / "cleaned").exists()
+    assert "went on" not in output
+    assert "interrupted in mine[hello-platform]::hang  step 1 of 2, after" in output
+
+
+def test_sigterm_while_something_is_cleaned_up_waits_for_it(probe: Probe) -> None:
+    probe.scenario(
+        STEPS.format(body="vdk_step.evidence('x')", cleanup_s=0.5).replace(
+            'scope="module"', 'scope="function"'
+        )
+    )
+    run = Started(probe, "test_mine.py")
+    run.wait_for("cleaning")
+    run.process.send_signal(signal.SIGTERM)
+    code, output = run.end()
+    assert code == pytest.ExitCode.INTERRUPTED
+    assert (run.folder / "cleaned").exists()
+    assert "stopped by SIGTERM" in output
+
+
+def test_a_second_sigterm_ends_it_at_once(probe: Probe) -> None:
+    run = start(probe, cleanup_s=30)
+    run.wait_for("hanging")
+    run.process.send_signal(signal.SIGTERM)
+    run.wait_for("cleaning")
+    run.process.send_signal(signal.SIGTERM)
+    code, _ = run.end()
+    assert code == -signal.SIGTERM
+    assert not (run.folder / "cleaned").exists()
+
+
+def test_the_end_of_the_grace_time_ends_a_cleanup_that_hangs(probe: Probe) -> None:
+    probe.write("platform.toml", probe.config.read_text() + "\n[run]\ngrace_s = 0.5\n")
+    run = start(probe, cleanup_s=30)
+    run.wait_for("hanging")
+    started = time.monotonic()
+    run.process.send_signal(signal.SIGTERM)
+    code, output = run.end()
+    assert time.monotonic() - started < 5
+    assert code == pytest.ExitCode.INTERRUPTED
+    assert "cleanup did not end within 0.5 s" in output
+
+
+def test_under_xdist_the_controller_sweeps_after_its_workers(probe: Probe) -> None:
+    probe.write(
+        "conftest.py",
+        """
+import pytest_vdkprobe.journeys.cleanup as cleanup
+from pytest_vdkprobe.journeys.run import Run
+def sweep_run(run): return ["swept job x"]
+def pytest_configure(config):
+    cleanup.sweep_run = sweep_run
+    Run.may_have_leases = True
+""",
+    )
+    run = start(probe, "-n1", body="pause(2)")
+    run.wait_for("hanging")
+    run.process.send_signal(signal.SIGTERM)
+    code, output = run.end()
+    assert code == pytest.ExitCode.INTERRUPTED
+    assert "swept job x" in output
+    with pytest.raises(ProcessLookupError):
+        os.killpg(run.process.pid, 0)
