@@ -1,4 +1,4 @@
-"""The last touch to pytest's JUnit file: `<error type="unknown">`, and messages without padding.
+"""The last touch to pytest's JUnit file: `<error type="unknown">`, and names and messages as meant.
 
 pytest writes every error as `failed on setup with "..."` and knows no type of error. What tells
 `unknown` from `error` is in the file already, as the property `verdict`; this puts it where the
@@ -39,6 +39,11 @@ def _finish_case(case: Element) -> bool:
     properties = {p.get("name"): p.get("value") for p in case.iterfind("properties/property")}
     if "verdict" not in properties:
         return False
+    journey, bracket, step = case.get("name", "").partition("]::")
+    if bracket:
+        # Before pytest 9.2 everything from the bracket on counted as a parameter of the name.
+        case.set("classname", f"{journey}]")
+        case.set("name", step)
     for error in case.iterfind("error"):
         message = error.get("message", "")
         if message.startswith(PADDING):
