@@ -19,7 +19,7 @@ from typing import Literal
 
 TRANSPORT = {
     "status": "answers `status`; with when=after the call has had its effect (an ambiguous POST)",
-    "slow": "answers rightly, after `delay_s`",
+    "slow": "answers rightly, after `delay_s`, a second by default",
     "hang": "does not answer for `delay_s`, an hour by default",
     "reset": "cuts the connection without an answer; with when=after the effect is there",
     "cut": "cuts the connection in the middle of the right answer's body",

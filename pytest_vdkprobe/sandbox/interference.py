@@ -14,14 +14,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pytest_vdkprobe.sandbox.faults import Fault
 
-HANG_S = 3600.0
+SLOW_S, HANG_S = 1.0, 3600.0
 PORTAL = b"<!doctype html><title>Sign in</title><p>Please sign in to continue.</p>"
 
 
 async def interfere(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve one call wrongly, as `fault` says."""
     if fault.name == "slow":
-        await _wait(fault.delay_s or 1.0)
+        await asyncio.sleep(SLOW_S if fault.delay_s is None else fault.delay_s)
         await app(scope, receive, send)
         return
     if fault.name in {"cut", "wrong-body", "empty-body"}:
@@ -31,7 +31,9 @@ async def interfere(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, 
         await app(scope, receive, _swallow)
     if fault.name == "hang":
         with suppress(TimeoutError):
-            await asyncio.wait_for(_gone(receive), fault.delay_s or HANG_S)
+            await asyncio.wait_for(
+                _gone(receive), HANG_S if fault.delay_s is None else fault.delay_s
+            )
     if fault.name in {"hang", "reset"}:
         await _reset(scope, receive)
     elif fault.name == "not-json":
@@ -87,7 +89,3 @@ async def _gone(receive: Receive) -> None:
 
 async def _swallow(_message: Message) -> None:
     """An answer that nobody gets."""
-
-
-async def _wait(seconds: float) -> None:
-    await asyncio.sleep(seconds)

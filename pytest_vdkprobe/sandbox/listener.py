@@ -59,9 +59,10 @@ class Listener:
             access_log=False,
             server_header=False,
             timeout_keep_alive=75,
-            # The context is ours; naming no files keeps uvicorn from building one of its own.
-            ssl_context_factory=None if tls is None else lambda _config, _default: tls,
         )
+        # The context is ours; uvicorn would build one from files, and newer ones alone take ours.
+        config.load()
+        config.ssl = tls
         server = self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
             target=asyncio.run, args=(self._serve(server),), name="sandbox-server", daemon=True

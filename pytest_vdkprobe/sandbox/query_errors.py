@@ -77,19 +77,14 @@ def query_error(error: Any) -> JSONObject:
 
 def _path_to(error: Any) -> list[str]:
     """The names of the fields around the offending one, found by their places in the query."""
-    if not error.nodes or not error.positions:
+    from graphql import parse  # noqa: PLC0415 - takes 100 ms, and only errors come here
+
+    if error.source is None or not error.positions:
         return []
     names: list[str] = []
-    nodes: Iterable[Any] = error.nodes[0].loc.source and _parsed(error.nodes[0].loc.source.body)
-    while nodes:
-        inside = [node for node in nodes if node.loc.start <= error.positions[0] < node.loc.end]
-        names += [node.name.value for node in inside if getattr(node, "name", None)]
-        chosen = inside[0].selection_set if inside else None
+    nodes: Iterable[Any] = parse(error.source.body).definitions
+    while around := [one for one in nodes if one.loc.start <= error.positions[0] < one.loc.end]:
+        names += [one.name.value for one in around if getattr(one, "name", None)]
+        chosen = getattr(around[0], "selection_set", None)
         nodes = chosen.selections if chosen else ()
     return names
-
-
-def _parsed(query: str) -> Iterable[Any]:
-    from graphql import parse  # noqa: PLC0415 - takes 100 ms, see `load`
-
-    return parse(query).definitions
