@@ -13,7 +13,7 @@ import pytest
 
 from pytest_vdkprobe.errors import Finding, NoEvidence, PlatformFailure
 from pytest_vdkprobe.journeys.steps import StepRecord
-from pytest_vdkprobe.secrets import redact
+from pytest_vdkprobe.journeys.texts import presentable
 from pytest_vdkprobe.verdicts import Verdict, verdict_of
 
 SKIPPED = "skipped"
@@ -104,8 +104,8 @@ def as_data(
         "phase": phase,
         "verdict": str(verdict),
         "ours": finding is not None,
-        "what": redact(finding.what if finding is not None else what),
-        "lines": [[label, redact(text)] for label, text in lines],
+        "what": presentable(finding.what if finding is not None else what),
+        "lines": [[label, presentable(text)] for label, text in lines],
     }
     if step is not None:
         data |= {

@@ -19,7 +19,7 @@ from pytest_vdkprobe.journeys.judging import SKIPPED, as_data, judge
 from pytest_vdkprobe.journeys.run import Run
 from pytest_vdkprobe.journeys.scenarios import Journey
 from pytest_vdkprobe.journeys.steps import STEP_KEY, StepRecord
-from pytest_vdkprobe.secrets import redact
+from pytest_vdkprobe.journeys.texts import LONGEST, presentable
 from pytest_vdkprobe.verdicts import Verdict
 from pytest_vdkprobe.waiting import listening
 
@@ -133,7 +133,7 @@ class StepRunner:
             _shape(report, call, verdict)
             # A finding says all there is to say; where it was raised matters to who debugs us.
             if finding is not None and not (wants_traceback(item.config) and call.excinfo):
-                report.longrepr = redact(str(finding))
+                report.longrepr = presentable(str(finding), LONGEST * 5)
         properties = _properties(self.run, data)
         item.user_properties += properties
         report.user_properties += properties

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_vdkprobe.secrets import redact
+from pytest_vdkprobe.journeys.texts import presentable
 from pytest_vdkprobe.waiting import Deadline, WaitEvent
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class StepRecord:
 
     def evidence(self, text: str) -> None:
         """Say what was seen that makes this step pass. A step that says nothing does not pass."""
-        self.evidences.append(redact(text))
+        self.evidences.append(presentable(text))
 
     def saw(self, event: WaitEvent) -> None:
         """Remember a poll of a wait that happened in this step."""

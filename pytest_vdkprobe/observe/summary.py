@@ -7,6 +7,7 @@ of failures keeps what is not ours to tell: tracebacks of ordinary tests and of 
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Generator, Mapping
 from typing import Any
 
@@ -30,7 +31,7 @@ WORDS: dict[str, tuple[str, str, str, dict[str, bool]]] = {
 """For each verdict: pytest's category, the letter, the word, the colour."""
 
 EVIDENCE_WIDTH = 40
-"""Evidence is cut to what is left of the line, but never below this: rather let it wrap."""
+"""Evidence has what is left of the line, but never less than this: rather let the terminal wrap."""
 
 
 class Summary:
@@ -170,8 +171,15 @@ class Summary:
         terminal.write(f"  {step['number']:>2}  {step['step']:<{width}}  ")
         terminal.write(f"{word:<7}", **markup)
         terminal.write(f"  {seconds:>9}  ")
-        room = self.config.get_terminal_writer().fullwidth - width - 26
-        terminal.write_line(_cut(_short(step), max(room, EVIDENCE_WIDTH)).rstrip())
+        room = max(self.config.get_terminal_writer().fullwidth - width - 26, EVIDENCE_WIDTH)
+        if step["verdict"] != Verdict.PASS:
+            terminal.write_line(_cut(_short(step), room).rstrip())
+            return
+        # Evidence is what a pass rests on: it is never cut, rather goes on below.
+        for number, line in enumerate(
+            textwrap.wrap(_short(step), room, break_on_hyphens=False) or [""]
+        ):
+            terminal.write_line((" " * (width + 26) if number else "") + line)
 
     def _tell_finding(self, step: Step, steps: list[Step]) -> None:
         terminal = self._terminal

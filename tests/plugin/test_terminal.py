@@ -122,6 +122,26 @@ def test_evidence_with_line_breaks_stays_on_its_line(probe: Probe) -> None:
     assert "one two" in probe.run("test_mine.py").stdout.str()
 
 
+def test_long_evidence_goes_on_below_and_is_never_cut(probe: Probe) -> None:
+    probe.scenario("@step\ndef test_run(vdk_step): vdk_step.evidence('word ' * 40 + 'end')\n")
+    result = probe.run("test_mine.py")
+    assert result.stdout.str().count("word") == 40
+    result.stdout.fnmatch_lines(["   1  run  PASS  * word word*", " " * 20 + "*word end"])
+
+
+def test_what_a_hostile_platform_says_is_printable_and_bounded(probe: Probe) -> None:
+    probe.scenario(
+        "@step\ndef test_run(vdk_step):\n"
+        "    raise PlatformFailure('\\x1b[2Jgone', seen='x' * 10_000_000, checked='a\\rb\\0')\n"
+    )
+    text = probe.run("test_mine.py", "--junitxml=tests.xml").stdout.str()
+    assert "\x1b[2J" not in text
+    assert "\\x1b[2Jgone" in text
+    assert "a\\rb\\x00" in text
+    assert "(9996000 characters more)" in text
+    assert (probe.pytester.path / "tests.xml").stat().st_size < 100_000
+
+
 def test_numbers_are_told_as_ranges() -> None:
     from pytest_vdkprobe.observe.summary import ranges
 
