@@ -25,6 +25,8 @@ GROWTH = 1.6
 LONGEST_PAUSE_S = 5.0
 LONGEST_HISTORY = 41
 """Sightings kept; beyond, those in the middle become one: the first and the last tell the story."""
+LONGEST_SECRET = 8192
+"""Half a secret is not recognised, so a long text is cut this far behind, masked, and cut again."""
 LONGEST_STATE = 300
 """Characters kept of a state: a service may answer megabytes."""
 
@@ -181,7 +183,8 @@ def _remember(history: list[Sighting], state: str, elapsed_s: float) -> None:
     """Add a state, or lengthen the last sighting when nothing changed: memory stays flat."""
     if len(state) > LONGEST_STATE:
         # Redacted before it is cut: half a secret would not be recognised later.
-        state = f"{redact(state)[:LONGEST_STATE]}... ({len(state)} characters)"
+        shown = redact(state[: LONGEST_STATE + LONGEST_SECRET])[:LONGEST_STATE]
+        state = f"{shown}... ({len(state)} characters)"
     if history and history[-1].state == state:
         last = history[-1]
         history[-1] = Sighting(state, last.first_s, elapsed_s, last.polls + 1)

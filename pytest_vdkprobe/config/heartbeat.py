@@ -54,6 +54,17 @@ class Heartbeat:
         self._legacy()
         if keys.is_set("VDK_COMMAND_NAME"):
             self.warnings.append("VDK_COMMAND_NAME has no effect: no command is started here.")
+        legacy = self.tables.get("legacy", {})
+        if legacy.get("check_manual_job_execution") is False:
+            self.warnings.append(
+                "CHECK_MANUAL_JOB_EXECUTION=false has no effect: a manual execution takes seconds "
+                "here, and other steps rest on it."
+            )
+        if legacy.get("clean_up_on_failure") is False:
+            self.warnings.append(
+                "CLEAN_UP_ON_FAILURE=false has no effect: what a run creates is always removed. "
+                "The requests and answers of a failing step are kept in a file that the summary names."
+            )
 
     def _set(self, key: str, value: object, name: str | None) -> None:
         """Put `value` at `key`, as the one that vdk-heartbeat's key `name` amounts to."""

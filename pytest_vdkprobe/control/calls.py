@@ -138,6 +138,23 @@ class Caller:
         if not self.recognised and path != self._info_path:
             self.info()
 
+    def page(self, url: str) -> str:
+        """A web page beside the service: 200 and HTML, or it is not there."""
+        request = Request(method="GET", url=url, op_id=self.op_id, headers={"Accept": "text/html"})
+        answer = self._send_public(request)
+        text = answer.body.decode("utf-8", "backslashreplace")
+        if answer.status == 200 and "<html" in text[:4096].lower():
+            return text
+        raise ServiceFailure(
+            "The frontend does not show a page.",
+            status=answer.status,
+            method="GET",
+            url=url,
+            op_id=self.op_id,
+            seen=f"{status_line(answer.status)}, {_contents(answer)}",
+            expected="200 with an HTML page",
+        )
+
     def decode(self, answer: Answer, kind: type[T], *, method: str, path: str) -> T:
         """The answer's JSON as `kind`; what does not fit is named with its place in it."""
         try:

@@ -67,6 +67,11 @@ class DocumentCalls(Calls):
 
     # Health, which needs no login
 
+    def frontend(self) -> str | None:
+        """The page at `frontend_url`; None where none is configured. Goes without our login."""
+        url = self._caller.settings.frontend_url
+        return None if url is None else self._caller.page(url)
+
     def health(self) -> dict[str, Any]:
         """The service's own view of its health; answers 503 when that is bad."""
         return self._read("/data-jobs/debug/health", public=True)

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_vdkprobe.errors import PlatformFailure
 from pytest_vdkprobe.journeys.compare import differences, leaves, short
+from pytest_vdkprobe.journeys.proof import SETTLES_S
+from pytest_vdkprobe.waiting import Deadline, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytest_vdkprobe.journeys.live_job import LiveJob
 
 CHECK_PROPERTY = "vdkprobe_check"
@@ -100,6 +104,20 @@ def require_check_property(job: LiveJob) -> None:
             expected=f"{CHECK_PROPERTY}: {job.run.run_id}",
             checked=f"GET .../jobs/{job.name}/deployments/.../properties",
         )
+
+
+def require_properties(job: LiveJob, wanted: Mapping[str, Any], *, deadline: Deadline) -> str:
+    """The properties that the configuration says a user's own job writes."""
+    wait_until(
+        f"the properties that {job.name} must write",
+        lambda: job.client.properties(job.name),
+        done=lambda found: all(found.get(key) == value for key, value in wanted.items()),
+        deadline=deadline.within(SETTLES_S, "time for properties to settle"),
+        describe=lambda found: short({key: found.get(key) for key in wanted}),
+        expected=short(wanted),
+        checked=f"GET .../jobs/{job.name}/deployments/.../properties",
+    )
+    return f"{len(wanted)} properties as configured"
 
 
 def require_secrets_kept(job: LiveJob) -> str:

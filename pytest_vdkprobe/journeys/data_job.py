@@ -16,9 +16,9 @@ from pytest_vdkprobe.errors import ConfigError, NoEvidence, PlatformFailure
 from pytest_vdkprobe.journeys import belongings
 from pytest_vdkprobe.journeys.compare import short
 from pytest_vdkprobe.journeys.live_job import LiveJob
-from pytest_vdkprobe.journeys.proof import SETTLES_S, await_proof
+from pytest_vdkprobe.journeys.proof import await_proof, require_log
 from pytest_vdkprobe.journeys.schedule import Schedule
-from pytest_vdkprobe.waiting import Deadline, Waited, wait_until
+from pytest_vdkprobe.waiting import Deadline, Waited
 
 if TYPE_CHECKING:
     from pytest_vdkprobe.control.client import ControlClient
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.journeys.steps import StepRecord
 
 T = TypeVar("T")
-
-LOG_SETTLES_S = 10.0
-"""Logs are collected beside the job: the last lines may follow its end."""
 
 
 class DataJobSubject:
@@ -201,17 +198,7 @@ class DataJobSubject:
         """The execution's log holds the marker with this run's nonce, or what is configured."""
         started = _made(self._ran)
         wanted = (f"nonce={started.nonce}",) if self.proves else self.settings.expect_log
-        waited = wait_until(
-            f"the log of {started.id}",
-            lambda: self.client.logs(self.own.name, started.id),
-            done=lambda text: bool(text.strip()) and not _missing(text, wanted),
-            deadline=self.step.deadline.within(LOG_SETTLES_S, "time for the log to settle"),
-            describe=lambda text: _describe_log(text, wanted),
-            expected=" and ".join(wanted) or "a log that is not empty",
-            checked=f"GET .../executions/{started.id}/logs",
-            to_try="a pod that was never started leaves no log: did this execution run at all?",
-        )
-        self.step.evidence(f"{len(waited.value.splitlines())} lines" + _listed(wanted))
+        self.step.evidence(require_log(self.client, started, wanted, deadline=self.step.deadline))
 
     def require_proof(self) -> None:
         """The properties are what this run of the job, with its arguments, must have written."""
@@ -219,7 +206,10 @@ class DataJobSubject:
         if self.proves:
             self._require_own_proof(started)
         elif self.settings.expect_properties:
-            self._require_expected_properties(started)
+            wanted = self.settings.expect_properties
+            self.step.evidence(
+                belongings.require_properties(self.own, wanted, deadline=self.step.deadline)
+            )
         else:
             raise NoEvidence(
                 "This job leaves no proof of its own.",
@@ -241,20 +231,6 @@ class DataJobSubject:
         if self._properties_kept:
             belongings.require_check_property(self.own)
         self.step.evidence(f"run {proof.get('run_id')}, nonce {proof.get('nonce')}")
-
-    def _require_expected_properties(self, started: Started) -> None:
-        """What the configuration says that the user's own job writes."""
-        wanted = self.settings.expect_properties
-        wait_until(
-            f"the properties that {started.id} must write",
-            lambda: self.client.properties(self.own.name),
-            done=lambda found: all(found.get(key) == value for key, value in wanted.items()),
-            deadline=self.step.deadline.within(SETTLES_S, "time for properties to settle"),
-            describe=lambda found: short({key: found.get(key) for key in wanted}),
-            expected=short(wanted),
-            checked=f"GET .../jobs/{self.own.name}/deployments/.../properties",
-        )
-        self.step.evidence(f"{len(wanted)} properties as configured")
 
     def require_second_start_refused(self) -> None:
         """While an execution runs, another start of the job is answered with 409."""
@@ -391,22 +367,6 @@ def _made(value: T | None) -> T:
     if value is None:
         raise RuntimeError("a step ran before the one that it needs")
     return value
-
-
-def _missing(text: str, wanted: tuple[str, ...]) -> list[str]:
-    return [marker for marker in wanted if marker not in text]
-
-
-def _describe_log(text: str, wanted: tuple[str, ...]) -> str:
-    if not text.strip():
-        return "log empty"
-    missing = _missing(text, wanted)
-    lines = f"{len(text.splitlines())} lines"
-    return f"{lines}, without {' and '.join(missing)}" if missing else lines
-
-
-def _listed(wanted: tuple[str, ...]) -> str:
-    return f", with {' and '.join(wanted)}" if wanted else ""
 
 
 @contextmanager

@@ -22,6 +22,10 @@ SETTLES_S = 10.0
 """A job writes its properties before it ends; what comes later than this is counted as lost."""
 
 
+LOG_SETTLES_S = 10.0
+"""Logs are collected beside the job: the last lines may follow its end."""
+
+
 def read_proof(client: ControlClient, job: str) -> dict[str, Any]:
     """The newest proof of a job; anything that is not one is an empty one."""
     try:
@@ -52,3 +56,33 @@ def _describe(proof: dict[str, Any]) -> str:
     if not proof:
         return "property missing"
     return f"run {proof.get('run_id')}, nonce {proof.get('nonce')}"
+
+
+def require_log(
+    client: ControlClient, started: Started, wanted: tuple[str, ...], *, deadline: Deadline
+) -> str:
+    """Wait for a log that holds every text in `wanted`, or anything; returns the evidence."""
+    waited = wait_until(
+        f"the log of {started.id}",
+        lambda: client.logs(started.job, started.id),
+        done=lambda text: bool(text.strip()) and not _missing(text, wanted),
+        deadline=deadline.within(LOG_SETTLES_S, "time for the log to settle"),
+        describe=lambda text: _describe_log(text, wanted),
+        expected=" and ".join(wanted) or "a log that is not empty",
+        checked=f"GET .../executions/{started.id}/logs",
+        to_try="a pod that was never started leaves no log: did this execution run at all?",
+    )
+    shown = f", with {' and '.join(wanted)}" if wanted else ""
+    return f"{len(waited.value.splitlines())} lines{shown}"
+
+
+def _missing(text: str, wanted: tuple[str, ...]) -> list[str]:
+    return [marker for marker in wanted if marker not in text]
+
+
+def _describe_log(text: str, wanted: tuple[str, ...]) -> str:
+    if not text.strip():
+        return "log empty"
+    missing = _missing(text, wanted)
+    lines = f"{len(text.splitlines())} lines"
+    return f"{lines}, without {' and '.join(missing)}" if missing else lines

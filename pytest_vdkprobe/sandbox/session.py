@@ -72,5 +72,3 @@ def tables_of(sandbox: Sandbox) -> dict[str, Any]:
 def _tell(line: str) -> None:
     """Progress of what takes longer than two seconds, before pytest has a reporter."""
     print(line, file=sys.stderr, flush=True)
-
-

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
+from pytest_vdkprobe.control.auth import BearerToken
 from pytest_vdkprobe.control.errors import NotAControlService, ServiceFailure
 from pytest_vdkprobe.control.models import (
     DataJob,
@@ -18,6 +19,7 @@ from pytest_vdkprobe.control.models import (
     OauthCredentials,
 )
 from pytest_vdkprobe.errors import PlatformFailure, ProbeError
+from pytest_vdkprobe.secrets import Secret
 from pytest_vdkprobe.waiting import Deadline
 from tests.unit.control.conftest import MakeClient
 from tests.unit.control.fake import EXPLAINED, Asked, Fake, Line, Reply, Script, info, steps
@@ -566,6 +568,19 @@ def test_health_and_metrics_are_read(serve: Serve, connect: MakeClient) -> None:
     client = connect(serve(router))
     assert client.health() == {"status": "UP"}
     assert client.prometheus() == "taurus_datajob_info 1.0\n"
+
+
+def test_the_frontend_is_a_page_and_gets_no_login(serve: Serve, connect: MakeClient) -> None:
+    page = Reply(body=b"<!doctype html>\n<html>jobs</html>")
+    front = serve(steps(page, Reply(body={"not": "a page"}), Reply(404)))
+    client = connect(front, frontend_url=f"{front.url}/ui", auth=BearerToken(Secret("t" * 9, "t")))
+    assert "jobs" in (client.frontend() or "")
+    assert front.asked[0].path == "/ui"
+    assert "authorization" not in front.asked[0].headers
+    for _ in range(2):
+        with pytest.raises(ServiceFailure, match="does not show a page"):
+            client.frontend()
+    assert connect(front).frontend() is None
 
 
 # The list

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from pytest_vdkprobe.control.auth import NoAuth
 from pytest_vdkprobe.control.client import ControlClient
 from pytest_vdkprobe.control.errors import NotAControlService, ServiceFailure
 from pytest_vdkprobe.control.settings import ControlSettings
@@ -419,6 +420,15 @@ def test_ca_file_makes_it_trusted(
     assert connect(tls, ca_file=str(ca_file)).info().api_version
 
 
+def test_a_relative_ca_file_starts_from_the_configurations_folder(
+    tls: str, authority: trustme.CA, tmp_path: Path
+) -> None:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    settings = ControlSettings(url=tls, team="blue", ca_file="ca.pem")
+    with ControlClient(settings, NoAuth(), op_id_prefix="7f3a90c2", base_dir=tmp_path) as client:
+        assert client.info().api_version
+
+
 def test_verification_can_be_switched_off(tls: str, connect: MakeClient) -> None:
     assert connect(tls, verify_tls=False).info().api_version
 
@@ -503,8 +513,6 @@ def test_a_signal_in_the_middle_of_a_call_does_not_poison_the_next(
 
 
 def test_a_client_works_without_pytest_and_closes_twice(serve: Serve) -> None:
-    from pytest_vdkprobe.control.auth import NoAuth
-
     client = ControlClient(
         ControlSettings(url=serve(info).url, team="blue"), NoAuth(), op_id_prefix="12345678"
     )
