@@ -7,7 +7,6 @@ effect, what is harmless is repeated a few times, and both are counted; nothing 
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -27,10 +26,7 @@ if TYPE_CHECKING:
 
 
 class ControlClient(JobCalls, DeploymentCalls, ExecutionCalls, DocumentCalls):
-    """A Control Service, as one team sees it. Close it, or use it as a context manager.
-
-    A relative `ca_file` of the settings starts from `base_dir`, the configuration's folder.
-    """
+    """A Control Service, as one team sees it. Close it, or use it as a context manager."""
 
     def __init__(
         self,
@@ -39,10 +35,9 @@ class ControlClient(JobCalls, DeploymentCalls, ExecutionCalls, DocumentCalls):
         *,
         op_id_prefix: str,
         session: requests.Session | None = None,
-        base_dir: Path | None = None,
     ) -> None:
         log = ExchangeLog()
-        self._transport = Transport(settings, log=log, session=session, base_dir=base_dir)
+        self._transport = Transport(settings, log=log, session=session)
         caller = Caller(settings, auth, self._transport, log=log, op_id=op_id_prefix)
         super().__init__(caller, settings.team)
         self.settings = settings

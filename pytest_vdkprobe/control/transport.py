@@ -98,13 +98,12 @@ class Transport:
         *,
         log: ExchangeLog,
         session: requests.Session | None = None,
-        base_dir: Path | None = None,
         largest_body: int = LARGEST,
     ) -> None:
         self._settings = settings
         self._session = session or new_session()
         self._owned = session is None
-        self._verify = _verify(settings, base_dir or Path())
+        self._verify = _verify(settings)
         self._largest_body = largest_body
         self._workers = Workers()
         self._surroundings: dict[str, dict[str, object]] = {}
@@ -302,13 +301,13 @@ class _Attempts:
         self.limit_s = 0.0
 
 
-def _verify(settings: ControlSettings, base_dir: Path) -> bool | str | None:
+def _verify(settings: ControlSettings) -> bool | str | None:
     """What requests calls `verify`; None leaves it to the session and to REQUESTS_CA_BUNDLE."""
     if not settings.verify_tls:
         return False
     if settings.ca_file is None:
         return None
-    path = base_dir / Path(settings.ca_file).expanduser()
+    path = Path(settings.ca_file).expanduser()
     try:
         text = path.read_text("ascii", "replace")
     except OSError as exc:

@@ -420,15 +420,6 @@ def test_ca_file_makes_it_trusted(
     assert connect(tls, ca_file=str(ca_file)).info().api_version
 
 
-def test_a_relative_ca_file_starts_from_the_configurations_folder(
-    tls: str, authority: trustme.CA, tmp_path: Path
-) -> None:
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    settings = ControlSettings(url=tls, team="blue", ca_file="ca.pem")
-    with ControlClient(settings, NoAuth(), op_id_prefix="7f3a90c2", base_dir=tmp_path) as client:
-        assert client.info().api_version
-
-
 def test_verification_can_be_switched_off(tls: str, connect: MakeClient) -> None:
     assert connect(tls, verify_tls=False).info().api_version
 
