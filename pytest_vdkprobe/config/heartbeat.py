@@ -57,13 +57,13 @@ class Heartbeat:
         legacy = self.tables.get("legacy", {})
         if legacy.get("check_manual_job_execution") is False:
             self.warnings.append(
-                "CHECK_MANUAL_JOB_EXECUTION=false has no effect: a manual execution takes seconds "
-                "here, and other steps rest on it."
+                "CHECK_MANUAL_JOB_EXECUTION=false has no effect: a manual execution takes "
+                "seconds here, and other steps rest on it."
             )
         if legacy.get("clean_up_on_failure") is False:
             self.warnings.append(
-                "CLEAN_UP_ON_FAILURE=false has no effect: what a run creates is always removed. "
-                "The requests and answers of a failing step are kept in a file that the summary names."
+                "CLEAN_UP_ON_FAILURE=false has no effect: what a run creates is removed. The "
+                "requests and answers of a failing step are kept in a file, named at the end."
             )
 
     def _set(self, key: str, value: object, name: str | None) -> None:
