@@ -25,7 +25,7 @@ from pytest_vdkprobe.errors import ProbeError
 from pytest_vdkprobe.sandbox import environment, job_process
 from pytest_vdkprobe.sandbox.bounded_log import BoundedLog
 from pytest_vdkprobe.sandbox.environment import Environment, Progress
-from pytest_vdkprobe.sandbox.executor import FinalStatus, JobRun, Outcome
+from pytest_vdkprobe.sandbox.executor import BuildError, FinalStatus, JobRun, Outcome
 
 STATUSES: dict[str, FinalStatus] = {
     "Success": "succeeded",
@@ -70,28 +70,31 @@ class VdkExecutor:
 
     def prepare(self, sources: Path) -> None:
         """Install what the job's `requirements.txt` asks for, once for each content."""
-        made = environment.layer(self._base, sources, progress=self._progress)
-        self._environments[sources] = made
-        self._make_ready(made)
+        self._make_ready(self._prepared(sources))
 
     def start(self, run: JobRun) -> VdkProcess:
-        """Hand the job to the process that waits for one, or to a new one."""
-        if run.sources not in self._environments:
-            self.prepare(run.sources)
-        wanted = self._environments[run.sources]
-        with self._lock:
-            ready, self._ready = self._ready, None
-        if ready is None or ready.environment != wanted or not ready.alive():
-            if ready is not None:
-                ready.cancel()
-            ready = self._spawn(wanted)
+        """Hand the job to the process that waits for one, or to a new one; else OSError."""
+        try:
+            wanted = self._environments.get(run.sources) or self._prepared(run.sources)
+        except BuildError as exc:
+            raise ChildProcessError(str(exc)) from exc
         with self._lock:
             if self._closed:
-                ready.cancel()
-                raise ProcessLookupError("the executor is closed")
+                raise ChildProcessError("the executor is closed")
+            ready, self._ready = self._ready, None
+            if ready is None or ready.environment != wanted or not ready.alive():
+                unfit, ready = ready, self._spawn(wanted)
+            else:
+                unfit = None
             self._running.add(ready)
+        if unfit is not None:
+            unfit.cancel()
         ready.on_end = self._ended
-        ready.begin(run)
+        try:
+            ready.begin(run)
+        except OSError:
+            ready.cancel()
+            raise
         return ready
 
     def close(self) -> None:
@@ -107,6 +110,11 @@ class VdkExecutor:
             process.cancel()
         os.close(self._held)
         os.close(self._lifeline)
+
+    def _prepared(self, sources: Path) -> Environment:
+        made = environment.layer(self._base, sources, progress=self._progress)
+        self._environments[sources] = made
+        return made
 
     def _ended(self, process: VdkProcess) -> None:
         with self._lock:
