@@ -64,7 +64,7 @@ cron_minute_s = {tick_s}
 auth = {{ kind = "api-token", url = "{token_url}", token = {{ env = "BENCH_TOKEN" }} }}
 
 [[jobs]]
-name = "bench"
+name = "bench-ours"
 
 [run]
 lease_folder = "{leases}"
@@ -162,7 +162,7 @@ def contenders(sandbox: Sandbox, folder: Path) -> list[Contender]:
     ours = {**common, "PATH": os.defpath}
     pytest = [sys.executable, "-m", "pytest", "-q", "--vdk-config=platform.toml"]
     pytest += [f"-pno:{plugin}" for plugin in NOT_OURS]
-    selection = [f"heartbeat[bench]::{step}" for step in BOTH_DO]
+    selection = [f"heartbeat[bench-ours]::{step}" for step in BOTH_DO]
     script = str(baseline.script("vdk-heartbeat"))
     return [
         Contender("vdk-heartbeat", [script, "-f", str(folder / "heartbeat.ini")], theirs),
