@@ -13,6 +13,8 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
+CI_NAMES = ("CI", "BUILD_NUMBER")
+
 
 @pytest.fixture(autouse=True)
 def own_environment(
@@ -20,7 +22,8 @@ def own_environment(
 ) -> None:
     """No settings from outside, a fixed terminal width, a home for state that is thrown away."""
     for name in list(os.environ):
-        if name.startswith(("PYTEST_XDIST_", "VDKPROBE_", "PYTEST_ADDOPTS")):
+        # With CI or BUILD_NUMBER set, pytest cuts no line of its short summary.
+        if name.startswith(("PYTEST_XDIST_", "VDKPROBE_", "PYTEST_ADDOPTS")) or name in CI_NAMES:
             monkeypatch.delenv(name)
     state: Path = tmp_path_factory.mktemp("state")
     monkeypatch.setenv("XDG_STATE_HOME", str(state))
