@@ -20,6 +20,8 @@ from pytest_vdkprobe.waiting import Deadline, wait_until
 HOST = "127.0.0.1"
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 5.0
+LOOK_S = 0.1
+"""How often to look whether to end; uvicorn itself looks as often."""
 
 
 class _Protocol(H11Protocol):
@@ -76,11 +78,16 @@ class Listener:
         )
 
     async def _serve(self, server: uvicorn.Server) -> None:
-        await server.serve([self._socket])
-        # It leaves calls that are still under way, such as those that a fault hangs.
-        for connection in list(server.server_state.connections):
-            connection.transport.abort()
-        await asyncio.sleep(0)
+        serving = asyncio.create_task(server.serve([self._socket]))
+        while not (serving.done() or server.should_exit):
+            await asyncio.wait({serving}, timeout=LOOK_S)
+        # uvicorn leaves calls that are still under way, such as those that a fault hangs, and from
+        # Python 3.12 on the end of a server waits for the last of its connections.
+        while not serving.done():
+            for connection in list(server.server_state.connections):
+                connection.transport.abort()
+            await asyncio.wait({serving}, timeout=LOOK_S / 10)
+        await serving
 
     def stop(self) -> None:
         """Close every connection and the port. Idempotent."""

@@ -56,8 +56,8 @@ def test_another_python_resets_the_vdk_version(client: Client, job: str) -> None
     client.deploy(job)
     client.call("POST", f"{job}/deployments", json={"vdk_version": "0.3.1"})
     until("vdk", lambda: client.live(job)["vdk_version"], "0.3.1")
-    client.call("POST", f"{job}/deployments", json={"python_version": "3.12"})
-    until("python", lambda: client.live(job)["python_version"], "3.12")
+    client.call("POST", f"{job}/deployments", json={"python_version": "3.9"})
+    until("python", lambda: client.live(job)["python_version"], "3.9")
     assert client.live(job)["vdk_version"] == "release"
 
 
