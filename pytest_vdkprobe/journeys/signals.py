@@ -3,7 +3,8 @@
 Python's default for SIGTERM is to vanish, which is what leaves a job behind that runs every minute.
 The first signal stops the run; while something is being torn down already it only says that nothing
 more is to begin. A second one, or the end of the grace time, ends the process at once: its leases
-tell the next run what to remove.
+tell the next run what to remove. xdist would let a worker that hangs go on for seconds and then
+kill it, so the controller passes the signal on.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ import signal
 import sys
 import threading
 from collections.abc import Generator
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 import pytest
+
+from pytest_vdkprobe.journeys.scheduling import is_worker
 
 STOPPED = "stopped by SIGTERM"
 
@@ -30,6 +34,7 @@ class Interruption:
         self._cleaning = False
         self._previous: Any = None
         self._watchdog: threading.Timer | None = None
+        self._workers: dict[str, int] = {}
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Take SIGTERM over, where a process may."""
@@ -48,7 +53,24 @@ class Interruption:
 
     def pytest_keyboard_interrupt(self) -> None:
         """From here on only cleanup runs, after SIGINT as after SIGTERM: bound it."""
+        self._cleaning = True
         self._start_grace()
+        for pid in self._workers.values():
+            with suppress(OSError):
+                os.kill(pid, signal.SIGTERM)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_newgateway(self, gateway: Any) -> None:
+        """Learn the process id of a worker on this machine."""
+        if gateway.spec.popen and os.name == "posix":
+            channel = gateway.remote_exec("import os; channel.send(os.getpid())")
+            self._workers[gateway.id] = channel.receive()
+            channel.waitclose()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Forget a worker that is gone: its process id may become somebody else's."""
+        self._workers.pop(node.gateway.id, None)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, None, None]:
@@ -64,7 +86,9 @@ class Interruption:
             signal.signal(signal.SIGTERM, self._previous)
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        # A worker may get it twice, from its controller and from whoever stops the whole group.
+        worker = self._session is not None and is_worker(self._session.config)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if worker else signal.SIG_DFL)
         self._start_grace()
         if self._session is not None and self._cleaning:
             self._session.shouldstop = STOPPED
