@@ -135,6 +135,10 @@ class Transport:
                     break
                 notes.append(error.text if error else f"status {answer.status}" if answer else "")
                 pause(FIRST_PAUSE_S * 2 ** (attempts.made - 1), deadline=end)
+                if end is not None and end.expired:
+                    # Nothing new can be learnt: what was answered last is the cause.
+                    notes.pop()
+                    break
         finally:
             self._log.add(
                 method=request.method,
