@@ -76,6 +76,7 @@ class Unreadable(msgspec.Struct, frozen=True):
 
     path: Path
     why: str
+    damaged: bool = False  # a lease by its name; what it named may be left for ever
 
 
 class Lease:
@@ -304,8 +305,10 @@ class LeaseStore:
             note = msgspec.json.decode(path.read_bytes(), type=_Note)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-            return Unreadable(path, f"cut short or not a lease: {exc}")
+        except OSError as exc:
+            return Unreadable(path, f"can't be read: {exc}")
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+            return Unreadable(path, f"cut short or not a lease: {exc}", damaged=True)
         if note.id != matched["id"] or note.run_id != unquote(matched["run"]):
             return Unreadable(path, "its name and its content are of different leases")
         claimant = None

@@ -7,18 +7,23 @@ through `remove_job`, so that there is one answer to "is this ours" and one to "
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pytest_vdkprobe.errors import Finding, PlatformFailure
+from pytest_vdkprobe.errors import Finding, LeaseError, PlatformFailure, WaitFailure
 from pytest_vdkprobe.leases import clean_url
 from pytest_vdkprobe.waiting import Deadline, wait_until
 
 if TYPE_CHECKING:
     from pytest_vdkprobe.control.client import ControlClient
+    from pytest_vdkprobe.control.models import DataJob
     from pytest_vdkprobe.journeys.run import Run
-    from pytest_vdkprobe.leases import Lease
+    from pytest_vdkprobe.leases import Lease, LeaseStore
 
 UNFINISHED = ("submitted", "running")
+CREATE_SETTLES_S = 5.0
+"""So long after its lease a job may still come: its create was cut off here, and went on there."""
 
 
 def remove_job(client: ControlClient, lease: Lease, *, deadline: Deadline) -> str:
@@ -36,6 +41,8 @@ def remove_job(client: ControlClient, lease: Lease, *, deadline: Deadline) -> st
 def _remove_job(client: ControlClient, lease: Lease, deadline: Deadline) -> str:
     name = lease.name
     job = client.read_job(name)
+    if job is None:
+        job = _await_late_create(client, lease, deadline)
     if job is None:
         lease.release()
         return f"job {name} was gone already"
@@ -69,6 +76,22 @@ def _remove_job(client: ControlClient, lease: Lease, deadline: Deadline) -> str:
     return f"job {name} deleted"
 
 
+def _await_late_create(client: ControlClient, lease: Lease, deadline: Deadline) -> DataJob | None:
+    """The job of a young lease, if it comes; an old one's create has had its time."""
+    age_s = (datetime.now(UTC) - lease.created_at).total_seconds()
+    if not 0 <= age_s < CREATE_SETTLES_S:
+        return None
+    with suppress(WaitFailure):
+        return wait_until(
+            f"job {lease.name}, in case its create is still under way",
+            lambda: client.read_job(lease.name),
+            done=lambda found: found is not None,
+            deadline=deadline.within(CREATE_SETTLES_S - age_s),
+            describe=lambda found: "404" if found is None else "there",
+        ).value
+    return None
+
+
 def _cancel_unfinished(client: ControlClient, name: str) -> None:
     for execution in client.executions(name, statuses=UNFINISHED):
         if execution.id:
@@ -90,15 +113,35 @@ def sweep_run(run: Run) -> list[str]:
 
 def sweep(run: Run) -> list[str]:
     """What earlier runs left that are no longer alive."""
-    return _sweep_with_own_client(run, run.leases.stale())
+    done = _sweep_with_own_client(run, run.leases.stale())
+    _require_undamaged(run.leases)
+    return done
 
 
 def sweep_before(run: Run, client: ControlClient) -> list[str]:
-    """What earlier runs left, before this one creates anything; trouble is the later sweep's."""
+    """What earlier runs left, before this one creates anything; trouble is the later sweep's.
+
+    Except for a store that can't be relied on: LeaseError, and nothing is created.
+    """
+    _require_undamaged(run.leases)
     try:
         return _sweep(run, run.leases.stale(), client)
     except Finding:
         return []
+
+
+def _require_undamaged(store: LeaseStore) -> None:
+    """Raise LeaseError when what a lease named can't be known any more: a person must look."""
+    damaged = [found for found in store.unreadable() if found.damaged]
+    if damaged:
+        raise LeaseError(
+            "A lease can't be read, so what its run left can't be removed.",
+            seen="; ".join(f"{found.path.name}: {found.why}" for found in damaged),
+            expected="whole leases",
+            checked=f"lease store {store.folder}",
+            to_try="look on the platform for jobs of that run (its id begins the file's name), "
+            "remove them by hand, then remove the file",
+        )
 
 
 def _sweep_with_own_client(run: Run, leases: list[Lease]) -> list[str]:

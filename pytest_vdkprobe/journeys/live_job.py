@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.journeys.run import Run
     from pytest_vdkprobe.leases import Lease
 
+REFUSED = frozenset({400, 401, 403, 404, 405, 413, 415, 422})
+"""After these a create has certainly had no effect: there is nothing to look for."""
 EVERY_MINUTE = "* * * * *"
 
 
@@ -82,6 +84,9 @@ class LiveJob:
             self.client.create_job(job)
         except ServiceFailure as failure:
             if failure.status != 409:
+                if failure.status in REFUSED:
+                    lease.release()
+                    self.lease = None
                 raise
             self._refuse_to_adopt(lease, failure)
         self.sent = job
