@@ -8,6 +8,7 @@ report that pytest's plugins write.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Generator
 from typing import Any, NamedTuple
 
@@ -47,6 +48,14 @@ class StepRunner:
         self.run = run
         self._outcomes: dict[str, dict[str, Outcome]] = {}
         self._blocked: Outcome | None = None
+
+    def pytest_collection_finish(self) -> None:
+        """Take what has been loaded so far out of the collector's rounds.
+
+        pytest goes through all objects several times at its end; most of them are its modules and
+        ours, which live as long as the process. This is a twentieth of a heartbeat's time.
+        """
+        gc.freeze()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
