@@ -18,6 +18,12 @@ SHORTEST = 4
 """Values below this length are not searched for: masking every `1` would hide the report itself."""
 LINE = 16
 """Lines of a longer secret are searched for by themselves from this length on."""
+ANCHOR = 8
+"""A secret is known in pieces by every ANCHOR characters of it: one of 15 has a whole anchor."""
+SHORTEST_PIECE = 12
+"""Pieces below this length are left: they may as well be words."""
+LONG = 2 * SHORTEST_PIECE
+"""Secrets from this length on are searched for in pieces too."""
 
 
 class Redactor:
@@ -25,6 +31,7 @@ class Redactor:
 
     def __init__(self) -> None:
         self._forms: set[str] = set()
+        self._long: tuple[str, ...] = ()
         self._pattern: re.Pattern[str] | None = None
         self._lock = threading.Lock()
 
@@ -45,12 +52,44 @@ class Redactor:
             if forms <= self._forms:
                 return
             self._forms |= forms
+            self._long += tuple({form for form in (value, repr(value)[1:-1]) if len(form) >= LONG})
             longest_first = sorted(self._forms, key=len, reverse=True)
             self._pattern = re.compile("|".join(map(re.escape, longest_first)))
 
     def redact(self, text: str) -> str:
         """`text` with every known secret masked."""
         return self._pattern.sub(MASK, text) if self._pattern else text
+
+    def redact_pieces(self, text: str) -> str:
+        """`text` with secrets masked also where they were cut or wrapped, as pytest shows values.
+
+        It costs some microseconds for every kilobyte, so it is for what people read.
+        """
+        text = self.redact(text)
+        if len(text) < SHORTEST_PIECE:
+            return text
+        for form in self._long:
+            for at in range(0, len(form) - ANCHOR + 1, ANCHOR):
+                text = _mask_piece(text, form, at)
+        return text
+
+
+def _mask_piece(text: str, form: str, at: int) -> str:
+    """`text` without the pieces of `form` around the anchor at `at`."""
+    anchor = form[at : at + ANCHOR]
+    start = text.find(anchor)
+    while start >= 0:
+        first, last = at, at + ANCHOR
+        end = start + ANCHOR
+        while start and first and text[start - 1] == form[first - 1]:
+            start, first = start - 1, first - 1
+        while end < len(text) and last < len(form) and text[end] == form[last]:
+            end, last = end + 1, last + 1
+        if end - start >= SHORTEST_PIECE:
+            text = text[:start] + MASK + text[end:]
+            end = start + len(MASK)
+        start = text.find(anchor, end)
+    return text
 
 
 def _bytes_of(value: str) -> bytes:
@@ -92,6 +131,11 @@ REDACTOR = Redactor()
 def redact(text: str) -> str:
     """`text` as it may leave the process."""
     return REDACTOR.redact(text)
+
+
+def redact_pieces(text: str) -> str:
+    """`text` as it may be shown, where something else may have cut it before."""
+    return REDACTOR.redact_pieces(text)
 
 
 class Secret:

@@ -16,7 +16,7 @@ from datetime import datetime
 import msgspec
 
 from pytest_vdkprobe.control.errors import printable
-from pytest_vdkprobe.secrets import MASK, redact
+from pytest_vdkprobe.secrets import MASK, REDACTOR, redact
 
 LONGEST_BODY = 20_000
 """Characters of a body that are kept."""
@@ -24,8 +24,12 @@ LONGEST_BODY = 20_000
 MOST = 200
 MOST_BYTES = 2_000_000
 
-CONFIDENTIAL = re.compile(r"auth|cookie|token|secret|password|api-?key", re.IGNORECASE)
+CONFIDENTIAL = re.compile(
+    r"auth|cookie|token|secret|password|key|credential|signature|session", re.IGNORECASE
+)
 """Headers whose values are never shown, whatever they hold."""
+SHORTEST_CONCEALED = 8
+"""Shorter values are masked in their header only: `true` must not vanish from every text."""
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,6 +178,21 @@ class _Kept(msgspec.Struct, kw_only=True):
 def confidential_header(name: str) -> bool:
     """Whether a header's value is never to be shown."""
     return CONFIDENTIAL.search(name) is not None
+
+
+def conceal(headers: Mapping[str, str], *, known: set[str]) -> None:
+    """Let nothing show what confidential headers hold: a user may have set them in plain.
+
+    `known` are the values that were concealed before; new ones are added to it.
+    """
+    for name, value in headers.items():
+        if value in known or not confidential_header(name):
+            continue
+        known.add(value)
+        # `Bearer TOKEN`: the token must be found without the word as well.
+        for part in (value, value.partition(" ")[2]):
+            if len(part) >= SHORTEST_CONCEALED:
+                REDACTOR.add(part)
 
 
 def _text(text: str) -> str:

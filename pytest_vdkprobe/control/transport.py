@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from pytest_vdkprobe.control.body import LARGEST, BadPacking, TooBig, read_body
-from pytest_vdkprobe.control.exchanges import ExchangeLog
+from pytest_vdkprobe.control.exchanges import ExchangeLog, conceal
 from pytest_vdkprobe.control.network import Reason, Unanswered, unanswered
 from pytest_vdkprobe.control.settings import ControlSettings
 from pytest_vdkprobe.control.worker import Abandoned, Job, Workers
@@ -109,6 +109,7 @@ class Transport:
         self._surroundings: dict[str, dict[str, object]] = {}
         self._log = log
         self._answered: set[str] = set()
+        self._concealed = {MASK}
 
     def close(self) -> None:
         """Give back threads and connections; a session that was handed in stays open."""
@@ -209,6 +210,7 @@ class Transport:
         try:
             prepared = self._prepare(request)
             attempts.headers = _shown(prepared.headers, request.headers)
+            conceal(attempts.headers, known=self._concealed)
             settings = self._settings
             started = time.monotonic()
             raw = self._adapter(request.url).send(

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import traceback
+import warnings
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 import pytest
 
-from pytest_vdkprobe.secrets import redact
+from pytest_vdkprobe.secrets import redact_pieces
 
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
 
@@ -32,6 +33,14 @@ class Redaction:
         if session.config.pluginmanager.has_plugin("terminalreporter"):
             writer = session.config.get_terminal_writer()
             writer.write = _redacting_write(writer.write)  # type: ignore[method-assign]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        """Clean a warning: its text goes to the summary, and from a worker to the controller."""
+        text = str(warning_message.message)
+        cleaned = redact_pieces(text)
+        if cleaned != text:
+            warning_message.message = UserWarning(cleaned)
 
     def pytest_unconfigure(self) -> None:
         """Give logging back."""
@@ -54,10 +63,10 @@ def redact_report(report: R) -> R:
     """Mask secrets wherever a report may hold one."""
     if report.longrepr is not None:
         _redact_longrepr(report)
-    report.sections = [(redact(name), redact(text)) for name, text in report.sections]
+    report.sections = [(redact_pieces(name), redact_pieces(text)) for name, text in report.sections]
     if isinstance(report, pytest.TestReport):
         report.user_properties = [
-            (name, redact(value) if isinstance(value, str) else value)
+            (name, redact_pieces(value) if isinstance(value, str) else value)
             for name, value in report.user_properties
         ]
     return report
@@ -67,13 +76,13 @@ def _redact_longrepr(report: pytest.TestReport | pytest.CollectReport) -> None:
     longrepr = report.longrepr
     if isinstance(longrepr, tuple):
         path, line, reason = longrepr
-        report.longrepr = (path, line, redact(reason))
+        report.longrepr = (path, line, redact_pieces(reason))
         return
     text = str(longrepr)
     crash = getattr(getattr(longrepr, "reprcrash", None), "message", "")
-    cleaned = redact(text)
+    cleaned = redact_pieces(text)
     # A structured traceback is worth keeping, colours and all, unless a secret stands in it.
-    if cleaned != text or redact(crash) != crash or isinstance(longrepr, str):
+    if cleaned != text or redact_pieces(crash) != crash or isinstance(longrepr, str):
         report.longrepr = cleaned
 
 
@@ -88,12 +97,14 @@ def redacting_factory(
             text = record.getMessage()
         except Exception:  # noqa: BLE001 - a log call with wrong arguments: logging itself reports it
             return record
-        cleaned = redact(text)
+        cleaned = redact_pieces(text)
         if cleaned != text:
             record.msg, record.args = cleaned, None
         if record.exc_info and record.exc_info[0] is not None:
             # Formatters use this text when it is there, instead of formatting the exception.
-            record.exc_text = redact("".join(traceback.format_exception(*record.exc_info))).rstrip()
+            record.exc_text = redact_pieces(
+                "".join(traceback.format_exception(*record.exc_info))
+            ).rstrip()
         return record
 
     return make_redacted
@@ -101,6 +112,6 @@ def redacting_factory(
 
 def _redacting_write(write: Callable[..., None]) -> Callable[..., None]:
     def write_redacted(msg: str, **markup: Any) -> None:
-        write(redact(msg), **markup)
+        write(redact_pieces(msg), **markup)
 
     return write_redacted

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import unquote
+from urllib.parse import unquote_plus
 
 FORGIVEN_SKEW_S = 60.0
 """The real service accepts a token until 60 s after its expiry (recorded: 55 s yes, 65 s no)."""
@@ -111,4 +111,5 @@ def _basic(authorization: str | None) -> tuple[str, str] | None:
         name, _, secret = base64.b64decode(value).decode().partition(":")
     except ValueError:
         return None
-    return unquote(name), unquote(secret)
+    # Form-encoded before base64 (RFC 6749, section 2.3.1): a blank may be a plus.
+    return unquote_plus(name), unquote_plus(secret)

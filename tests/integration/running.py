@@ -90,7 +90,11 @@ class Running:
             return "ended" if self.process.poll() is not None else "not yet"
 
         waited = wait_until(
-            what, look, done=lambda state: state != "not yet", deadline=Deadline.after(PATIENCE_S)
+            what,
+            look,
+            done=lambda state: state != "not yet",
+            deadline=Deadline.after(PATIENCE_S),
+            longest_pause_s=0.05,
         )
         assert waited.value == "seen", f"{what}: the run ended before\n{self.output}"
 
@@ -105,5 +109,6 @@ class Running:
             lambda: (self.process.poll(), self.alive()),
             done=lambda seen: seen[0] is not None and not seen[1],
             deadline=Deadline.after(within_s),
+            longest_pause_s=0.05,
         )
         return self.process.returncode

@@ -123,6 +123,27 @@ def test_secrets_can_be_added_from_several_threads() -> None:
     assert "token" not in made.redact(" ".join(values))
 
 
+LONG_SECRET = "Zq7f-Kx93_mB2w+8Lr5 tY1v/Hd6=pN4c%Gs0jUa"
+
+
+@pytest.mark.parametrize("piece", [LONG_SECRET[:15], LONG_SECRET[11:26], LONG_SECRET[-15:]])
+def test_a_piece_of_a_long_secret_is_masked_where_texts_were_cut(piece: str) -> None:
+    made = Redactor()
+    made.add(LONG_SECRET)
+    for text in (piece, f"'{piece}...'", f"{piece} and again {piece}"):
+        shown = made.redact_pieces(text)
+        assert MASK in shown
+        assert not any(piece[at : at + 8] in shown for at in range(8))
+
+
+def test_short_pieces_and_short_secrets_are_left_where_texts_were_cut() -> None:
+    made = Redactor()
+    made.add(LONG_SECRET)
+    made.add("production-password")
+    for text in (LONG_SECRET[:11], "", "the production database"):
+        assert made.redact_pieces(text) == text
+
+
 def test_a_secret_tells_only_where_it_came_from() -> None:
     secret = Secret("t0p-s3cr3t", "environment VDK_API_TOKEN")
     for text in (repr(secret), str(secret), f"{secret}", f"{[secret]}"):

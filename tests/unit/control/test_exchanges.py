@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from pytest_vdkprobe.control.exchanges import MOST, MOST_BYTES, ExchangeLog
-from pytest_vdkprobe.secrets import Secret
+from pytest_vdkprobe.control.exchanges import MOST, MOST_BYTES, ExchangeLog, conceal
+from pytest_vdkprobe.secrets import Secret, redact
 
 
 def add(log: ExchangeLog, **more: Any) -> None:
@@ -108,3 +108,12 @@ def test_a_mark_forgets_everything() -> None:
     log.clear()
     assert log.read() == []
     assert log.counts.calls == 0
+
+
+def test_what_confidential_headers_hold_is_masked_everywhere() -> None:
+    known: set[str] = set()
+    conceal({"X-Tenant-Key": "plain canary-4711-x", "X-Tenant": "blue-canary-4711"}, known=known)
+    conceal({"Cookie": "a=1"}, known=known)
+    assert "canary-4711-x" not in redact("sent plain canary-4711-x, and canary-4711-x")
+    assert redact("blue-canary-4711 a=1") == "blue-canary-4711 a=1"
+    assert known == {"plain canary-4711-x", "a=1"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from urllib.parse import quote_plus
 
 import pytest
 import requests
@@ -64,10 +65,13 @@ def test_an_api_token_is_exchanged_by_the_refresh_token_grant(sandbox: Sandbox) 
 
 
 def test_a_client_may_send_its_secret_in_the_form_or_by_basic(sandbox: Sandbox) -> None:
+    sandbox.tokens.client_secret = "a blank, %+&"
     client = (sandbox.tokens.client_id, sandbox.tokens.client_secret)
     form = {"grant_type": "client_credentials"}
     in_form = login(sandbox, **form, client_id=client[0], client_secret=client[1])
-    by_basic = requests.post(sandbox.token_url, data=form, auth=client, timeout=10)
+    by_basic = requests.post(
+        sandbox.token_url, data=form, auth=(client[0], quote_plus(client[1])), timeout=10
+    )
     for answer in (in_form, by_basic):
         token = answer.json()["access_token"]
         assert get(sandbox, INFO, f"Bearer {token}").status_code == 200

@@ -1,0 +1,302 @@
+"""No secret is written anywhere, in whole or in part, however a run ends and however much it tells.
+
+The secrets are long and hold what URLs, JSON, XML and shells escape. They are looked for in every
+file that a run made, in all that it printed, and in the command lines of its processes while it
+ran; plain, in the encodings in which secrets usually escape, and cut to pieces.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import secrets
+import signal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from pytest_vdkprobe.sandbox.server import Sandbox
+from tests.integration.heartbeats import MINUTE_S
+from tests.integration.running import Running
+
+PIECE = 16
+"""Characters of a form that must not stand anywhere: less can't be told from chance."""
+
+LOUD = (
+    *("-vv", "--showlocals", "--tb=long", "-rA", "--log-level=DEBUG", "-o", "log_cli=true"),
+    *("--log-file=run.log", "-o", "junit_logging=all", "--junitxml=tests.xml"),
+    *("--vdk-report=report.json", "-p", "no:cacheprovider"),
+)
+SHORT = (*LOUD[1:], "--tb=auto", "--color=yes")
+"""Without -vv pytest cuts what it shows of a local variable, and may cut a secret in two."""
+
+CONFTEST = """
+import pytest
+
+@pytest.fixture(scope="session")
+def vdk_http(vdk_http):
+    vdk_http.headers["X-Tenant-Key"] = os.environ["TENANT_KEY"]
+    return vdk_http
+"""
+
+CARELESS = """
+import logging, os, warnings
+
+def test_careless(vdk_control, vdk_auth, vdk_http, vdk_run):
+    info = vdk_control.info()
+    headers = dict(vdk_http.headers)
+    key = headers["X-Tenant-Key"]
+    token = os.environ["API_TOKEN"]
+    environment = dict(os.environ)
+    exchanges = list(vdk_control.exchanges)
+    print(headers, token)
+    logging.getLogger("mine").debug("headers %r", headers)
+    warnings.warn(f"token {token}, key {key}")
+    assert (headers, token, environment) == ({}, "", exchanges), token
+"""
+
+
+def canary(specials: str) -> str:
+    """A secret that is nobody's."""
+    return f"{secrets.token_urlsafe(18)}{specials}{secrets.token_urlsafe(18)}"
+
+
+@dataclass
+class Secrets:
+    """What a run is given to keep, and the search for it."""
+
+    api_token: str = field(default_factory=lambda: canary("%&+/=\"'<> \\") * 6)
+    client_secret: str = field(default_factory=lambda: canary("%&+/=\"'<> \\:"))
+    tenant_key: str = field(default_factory=lambda: canary("%&+/=\"'<> \\"))
+    granted: list[str] = field(default_factory=list)
+    """The access tokens that the sandbox gave out."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """All of them, by the variables in which a run gets them."""
+        return {
+            "API_TOKEN": self.api_token,
+            "CLIENT_SECRET": self.client_secret,
+            "TENANT_KEY": self.tenant_key,
+        }
+
+    def given(self, auth: str) -> dict[str, str]:
+        """Those that a run needs: what nobody tells it is a secret it can't keep."""
+        unused = {"api-token": "CLIENT_SECRET", "client-credentials": "API_TOKEN"}[auth]
+        return {name: value for name, value in self.environment.items() if name != unused}
+
+    def found_in(self, texts: Mapping[str, str]) -> list[str]:
+        """Where something of them stands, and what; must be empty."""
+        named = {**self.environment, **{f"granted {n}": t for n, t in enumerate(self.granted)}}
+        found = []
+        for name, value in named.items():
+            for form, text in forms(value).items():
+                pieces = {text[at : at + PIECE] for at in range(len(text) - PIECE + 1)}
+                found += [
+                    f"{name}, {form}, in {where}: {hit}"
+                    for where, content in texts.items()
+                    if (hit := next((piece for piece in pieces if piece in content), None))
+                ]
+        return found
+
+
+def forms(value: str) -> dict[str, str]:
+    """A text in the encodings in which it may have been written."""
+    raw = value.encode()
+    found = {
+        "plain": value,
+        "in a URL": quote(value, safe=""),
+        "in a form": quote_plus(value),
+        "in JSON": json.dumps(value)[1:-1],
+        "in JSON in JSON": json.dumps(json.dumps(value))[3:-3],
+        "in XML": escape(value),
+        "as Python shows it": repr(value)[1:-1],
+        "in hex": raw.hex(),
+    }
+    for shift in range(3):
+        text = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")[4:-2]
+        found[f"in base64, shifted by {shift}"] = text
+        found[f"in base64 for URLs, shifted by {shift}"] = text.translate({43: 45, 47: 95})
+    return found
+
+
+@dataclass
+class Place:
+    """A folder for a run and its temporary files, and a platform with a login."""
+
+    folder: Path
+    platform: Sandbox
+    kept: Secrets
+
+    def __post_init__(self) -> None:
+        (self.folder / "tmp").mkdir()
+        (self.folder / "conftest.py").write_text(CONFTEST)
+        self.platform.tokens.api_token = self.kept.api_token
+        self.platform.tokens.client_secret = self.kept.client_secret
+
+    def run(self, *options: str, auth: str = "api-token", url: str = "") -> Running:
+        """Start a run of what its folder configures."""
+        (self.folder / "platform.toml").write_text(self.configuration(auth, url))
+        variables = {**self.kept.given(auth), "TMPDIR": str(self.folder / "tmp")}
+        return Running(self.folder / "platform.toml", *options, env=variables)
+
+    def configuration(self, auth: str, url: str) -> str:
+        """A native configuration; the secrets stay in the environment."""
+        credentials = {
+            "api-token": '{ kind = "api-token", url = "%s", token = { env = "API_TOKEN" } }',
+            "client-credentials": '{ kind = "client-credentials", url = "%s", client_id = '
+            '"sandbox-client", client_secret = { env = "CLIENT_SECRET" } }',
+        }
+        return f"""
+[control]
+url = "{url or self.platform.url}"
+team = "sandbox"
+secrets_enabled = true
+cron_minute_s = {MINUTE_S}
+auth = {credentials[auth] % self.platform.token_url}
+[run]
+step_timeout_s = 4
+cleanup_timeout_s = 4
+lease_folder = "{self.folder / "leases"}"
+report_folder = "{self.folder / "failures"}"
+[[jobs]]
+name = "hello-platform"
+"""
+
+    def written(self) -> dict[str, str]:
+        """All that stands in the run's folders, its output included."""
+        files = [path for path in self.folder.rglob("*") if path.is_file()]
+        return {
+            str(path.relative_to(self.folder)): path.read_bytes().decode("utf-8", "replace")
+            for path in files
+        }
+
+    def leaks(self, **more: str) -> list[str]:
+        """What of the secrets got out."""
+        self.kept.granted = list(self.platform.tokens._good)
+        return self.kept.found_in(self.written() | more)
+
+
+def command_lines(running: Running) -> str:
+    """Those of the run and of all that it started."""
+    found = []
+    for pid in running.alive():
+        try:
+            found.append(Path(f"/proc/{pid}/cmdline").read_text("utf-8", "replace"))
+        except OSError:
+            continue
+    assert found
+    return "\n".join(found)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with Sandbox(auth=True, secrets=True, tick_s=MINUTE_S) as platform:
+        yield Place(tmp_path, platform, Secrets())
+
+
+def test_search_finds_each_form_whole_and_in_part() -> None:
+    kept = Secrets()
+    for form, text in forms(kept.client_secret).items():
+        for part in (text, text[5:25], text[-20:]):
+            assert kept.found_in({"file": f"before {part} after"}), form
+    assert kept.found_in({"file": "nothing of it"}) == []
+
+
+@pytest.mark.parametrize("auth", ["api-token", "client-credentials"])
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "workers"])
+def test_green_run_writes_none(place: Place, auth: str, workers: tuple[str, ...]) -> None:
+    with place.run("--vdk-quick", *LOUD, *workers, auth=auth) as running:
+        assert running.end() == 0, running.output
+    assert {"tests.xml", "report.json", "output.txt"} <= set(place.written())
+    assert place.leaks() == []
+
+
+@pytest.mark.parametrize("options", [LOUD, SHORT, (*LOUD, "-n2")], ids=["loud", "short", "workers"])
+def test_failing_run_writes_none(place: Place, options: tuple[str, ...]) -> None:
+    echo = json.dumps({"you sent": place.kept.given("api-token")})
+    place.platform.plant("status", status=500, path="/keytab", body=echo)
+    place.platform.plant("wrong-body", times=1, path="/properties", body=echo)
+    place.platform.plant("failure-as-success")
+    with place.run("--vdk-quick", *options) as running:
+        assert running.end() == 1, running.output
+    assert len(list((place.folder / "failures").iterdir())) >= 3
+    assert place.leaks() == []
+
+
+@pytest.mark.parametrize("options", [LOUD, SHORT, (*LOUD, "-n2")], ids=["loud", "short", "workers"])
+def test_careless_test_of_a_user_writes_none(place: Place, options: tuple[str, ...]) -> None:
+    (place.folder / "test_careless.py").write_text(CARELESS)
+    with place.run("test_careless.py", *options) as running:
+        assert running.end() == 1, running.output
+    assert "[redacted]" in running.output
+    assert place.leaks() == []
+
+
+@pytest.mark.parametrize("auth", ["api-token", "client-credentials"])
+def test_wrong_credentials_are_an_error_that_does_not_show_them(place: Place, auth: str) -> None:
+    place.platform.tokens.api_token = place.platform.tokens.client_secret = "another"
+    with place.run(*LOUD, auth=auth) as running:
+        assert running.end() == 6, running.output
+    assert "refused the login" in running.output
+    assert place.leaks() == []
+
+
+@pytest.mark.parametrize(
+    ("number", "options"),
+    [
+        (signal.SIGINT, ("--full-trace",)),
+        (signal.SIGTERM, ("--full-trace",)),
+        (signal.SIGTERM, ("-n2",)),
+        (signal.SIGKILL, ()),
+        (signal.SIGABRT, ()),
+    ],
+    ids=str,
+)
+def test_stopped_run_writes_none(
+    place: Place, number: signal.Signals, options: tuple[str, ...]
+) -> None:
+    place.platform.plant("hang", times=1, path="/executions$")
+    with place.run(*LOUD, *options) as running:
+        running.until_hit(place.platform, "hang")
+        lines = command_lines(running)
+        running.signal(number)
+        assert running.end() != 0
+    assert place.leaks(command_lines=lines) == []
+
+
+def test_step_that_pytest_timeout_ends_writes_none(place: Place) -> None:
+    place.platform.plant("hang", times=1, path="/executions$")
+    with place.run("--vdk-quick", *LOUD, "--timeout=1") as running:
+        assert running.end() == 1, running.output
+    assert "pytest-timeout" in running.output
+    assert place.leaks() == []
+
+
+def test_address_with_credentials_is_refused_without_showing_them(place: Place) -> None:
+    password = quote(place.kept.client_secret, safe="")
+    url = place.platform.url.replace("://", f"://user:{password}@")
+    with place.run(*LOUD, url=url) as running:
+        assert running.end() == pytest.ExitCode.USAGE_ERROR
+    assert "credentials don't belong in an address" in running.output
+    (place.folder / "platform.toml").unlink()
+    assert place.leaks() == []
+
+
+def test_secret_written_into_the_configuration_is_refused_without_showing_it(place: Place) -> None:
+    place.run().__exit__(None, None, None)
+    path = place.folder / "platform.toml"
+    plain = json.dumps(place.kept.api_token)
+    path.write_text(
+        re.sub(r"token = \{ env = \S+ \}", lambda _: f"token = {plain}", path.read_text())
+    )
+    with Running(path, *LOUD, env=place.kept.environment) as running:
+        assert running.end() == pytest.ExitCode.USAGE_ERROR
+    assert "{ env =" in running.output
+    path.unlink()
+    assert place.leaks() == []
