@@ -36,6 +36,7 @@ SHORT = (*LOUD[1:], "--tb=auto", "--color=yes")
 """Without -vv pytest cuts what it shows of a local variable, and may cut a secret in two."""
 
 CONFTEST = """
+import os
 import pytest
 
 @pytest.fixture(scope="session")
@@ -57,7 +58,7 @@ def test_careless(vdk_control, vdk_auth, vdk_http, vdk_run):
     print(headers, token)
     logging.getLogger("mine").debug("headers %r", headers)
     warnings.warn(f"token {token}, key {key}")
-    assert (headers, token, environment) == ({}, "", exchanges), token
+    assert (headers, token) == ({}, ""), token
 """
 
 
@@ -160,7 +161,7 @@ secrets_enabled = true
 cron_minute_s = {MINUTE_S}
 auth = {credentials[auth] % self.platform.token_url}
 [run]
-step_timeout_s = 4
+step_timeout_s = 2
 cleanup_timeout_s = 4
 lease_folder = "{self.folder / "leases"}"
 report_folder = "{self.folder / "failures"}"
@@ -208,8 +209,11 @@ def test_search_finds_each_form_whole_and_in_part() -> None:
     assert kept.found_in({"file": "nothing of it"}) == []
 
 
-@pytest.mark.parametrize("auth", ["api-token", "client-credentials"])
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "workers"])
+@pytest.mark.parametrize(
+    ("auth", "workers"),
+    [("api-token", ()), ("client-credentials", ()), ("client-credentials", ("-n2",))],
+    ids=str,
+)
 def test_green_run_writes_none(place: Place, auth: str, workers: tuple[str, ...]) -> None:
     with place.run("--vdk-quick", *LOUD, *workers, auth=auth) as running:
         assert running.end() == 0, running.output
@@ -232,7 +236,7 @@ def test_failing_run_writes_none(place: Place, options: tuple[str, ...]) -> None
 @pytest.mark.parametrize("options", [LOUD, SHORT, (*LOUD, "-n2")], ids=["loud", "short", "workers"])
 def test_careless_test_of_a_user_writes_none(place: Place, options: tuple[str, ...]) -> None:
     (place.folder / "test_careless.py").write_text(CARELESS)
-    with place.run("test_careless.py", *options) as running:
+    with place.run("test_careless.py", "-k", "careless", *options) as running:
         assert running.end() == 1, running.output
     assert "[redacted]" in running.output
     assert place.leaks() == []
