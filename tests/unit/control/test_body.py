@@ -54,7 +54,9 @@ def test_other_packings_are_refused_by_name(packing: str) -> None:
         read_body(Raw(b"x"), packing=packing)
 
 
-@pytest.mark.parametrize("content", [b"not packed at all", gzip.compress(b"x" * 999)[:-9]])
+@pytest.mark.parametrize(
+    "content", [b"not packed at all", gzip.compress(b"x" * 999)[:-9]], ids=["not packed", "cut"]
+)
 def test_wrongly_packed_bodies_are_refused(content: bytes) -> None:
     with pytest.raises(BadPacking):
         read_body(Raw(content), packing="gzip")
