@@ -54,8 +54,9 @@ class InstantExecutor:
     def start(self, run: JobRun) -> InstantRun:
         """Start the job in a thread."""
         started = InstantRun(run)
-        self._runs = [one for one in self._runs if one.poll() is None] + [started]
+        # Begun before it is listed: whoever closes meanwhile joins only threads that run.
         started.begin()
+        self._runs = [one for one in self._runs if one.poll() is None] + [started]
         return started
 
     def close(self) -> None:

@@ -12,13 +12,21 @@ from typing import Literal, cast
 from urllib.parse import quote, urlsplit
 
 from pytest_vdkprobe.sandbox.executor import JobRun, JSONObject
+from pytest_vdkprobe.waiting import pause
 
 TIMEOUT_S = 30.0
+UNAVAILABLE = frozenset({500, 502, 503, 504})
+PAUSES_S = (0.02, 0.04, 0.08, 0.16)
+"""The real vdk repeats reads and writes on the same statuses, ten times and over minutes."""
 Document = Literal["properties", "secrets"]
 
 
 class PlatformUnavailable(Exception):  # noqa: N818 - what it means to the job: a platform error
     """The service did not do what the job asked of it."""
+
+
+class PlatformRefused(PlatformUnavailable):
+    """The service will not do it, however often it is asked."""
 
 
 class DocumentClient:
@@ -51,6 +59,17 @@ class DocumentClient:
             self._connection = None
 
     def _call(self, method: str, document: Document, body: str | None) -> bytes:
+        """One call, repeated a few times: both are harmless to repeat, and the real vdk does."""
+        for pause_s in PAUSES_S:
+            try:
+                return self._call_once(method, document, body)
+            except PlatformRefused:
+                raise
+            except PlatformUnavailable:
+                pause(pause_s)
+        return self._call_once(method, document, body)
+
+    def _call_once(self, method: str, document: Document, body: str | None) -> bytes:
         try:
             connection = self._connected()
             connection.request(method, self._base + document, body, self._headers)
@@ -59,8 +78,10 @@ class DocumentClient:
         except (OSError, http.client.HTTPException) as exc:
             self.close()
             raise PlatformUnavailable(f"{method} {document} failed: {exc}") from exc
-        if answer.status >= http.client.BAD_REQUEST:
+        if answer.status in UNAVAILABLE:
             raise PlatformUnavailable(f"{method} {document} was answered {answer.status}")
+        if answer.status >= http.client.BAD_REQUEST:
+            raise PlatformRefused(f"{method} {document} was answered {answer.status}")
         return content
 
     def _connected(self) -> http.client.HTTPConnection:

@@ -37,15 +37,15 @@ def test_its_log_takes_logging_and_print_and_leaves_the_process_its_own(
     client.deploy(
         job,
         a=step(
-            "logging.getLogger('x').info('one %s', 1); logging.warning('two'); print('three', 3)"
+            "logging.getLogger('mine').info('one %s', 1); logging.warning('two'); print('three', 3)"
         ),
     )
     execution = client.start(job)
     client.ended(execution)
     log = client.log(execution)
-    assert [text in log for text in ("x - one 1", "root - two", "three 3")] == [True] * 3
+    assert [text in log for text in ("mine - one 1", "root - two", "three 3")] == [True] * 3
     assert not [record for record in caplog.records if "one" in record.getMessage()]
-    assert "x" not in logging.root.manager.loggerDict
+    assert "mine" not in logging.root.manager.loggerDict
 
 
 def test_an_exception_of_the_step_is_a_user_error_with_its_traceback(
