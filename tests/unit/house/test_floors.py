@@ -21,8 +21,9 @@ FLOORS: tuple[frozenset[str], ...] = (
         {"errors", "verdicts", "waiting", "secrets", "leases", "records", "durable", "processes"}
     ),
     frozenset({"config"}),
-    frozenset({"control", "jobs", "accounting", "store"}),
+    frozenset({"control", "jobs", "accounting", "connections", "store"}),
     frozenset({"targets", "readers", "history"}),
+    frozenset({"routes"}),
     frozenset({"journeys"}),
     frozenset({"observe"}),
     frozenset({"watch"}),
@@ -33,7 +34,8 @@ FLOORS: tuple[frozenset[str], ...] = (
 SHARED_FLOORS = frozenset({0, len(FLOORS) - 1})
 """The ground floor is one room in several modules, and the top floor wires everything."""
 
-BESIDE = {"sandbox": FLOORS[0] | {"config", "store"}, "pipeline": FLOORS[0] | {"config", "store"}}
+USED_BESIDE = FLOORS[0] | {"config", "connections", "store"}
+BESIDE = {"sandbox": USED_BESIDE, "pipeline": USED_BESIDE}
 """What stands beside the house, and all that each may use of it."""
 
 SANDBOX_USERS = frozenset({"activation", "cli", "fixtures"})
