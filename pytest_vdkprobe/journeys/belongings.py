@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.journeys.live_job import LiveJob
 
 CHECK_PROPERTY = "vdkprobe_check"
+REPLACED_PROPERTY = "vdkprobe_replaced"
 AWKWARD_TEXT = 'quote " backslash \\ snow \u2603'
 """What a store that builds its JSON by hand gets wrong."""
 
@@ -83,15 +84,31 @@ def require_keytab(job: LiveJob) -> str:
 
 
 def require_properties_kept(job: LiveJob) -> str:
-    """Properties round trip; what is written stays for the job to find."""
+    """Properties round trip, and replace those before; what is written stays for the job to find.
+
+    A service that only ever adds would keep what a job meant to remove, so one is left out again.
+    """
     written = {
         **job.client.properties(job.name),
         CHECK_PROPERTY: job.run.run_id,
         "vdkprobe_number": 7,
         "vdkprobe_text": AWKWARD_TEXT,
     }
+    before = {**written, REPLACED_PROPERTY: job.run.run_id}
+    job.client.put_properties(job.name, before)
+    _require_equal(job, "properties", before, job.client.properties(job.name))
     job.client.put_properties(job.name, written)
-    return _require_equal(job, "properties", written, job.client.properties(job.name))
+    found = job.client.properties(job.name)
+    evidence = _require_equal(job, "properties", written, found)
+    if REPLACED_PROPERTY in found:
+        raise PlatformFailure(
+            "Writing properties adds to the old ones instead of replacing them.",
+            seen=f"{REPLACED_PROPERTY}, which the last write left out",
+            expected="the properties of the last write, and no others",
+            checked=f"PUT, then GET .../jobs/{job.name}/deployments/.../properties",
+            to_try="or the first of two writes is what is read: look for a cache before the store",
+        )
+    return evidence
 
 
 def require_check_property(job: LiveJob) -> None:

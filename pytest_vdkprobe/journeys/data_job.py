@@ -178,6 +178,7 @@ class DataJobSubject:
         )
         self._ran = started
         self._require_this_deployment(waited, started)
+        self.own.executions.require_listed(started, deadline=self.step.deadline)
         self.step.evidence(f"execution {started.id}: {waited} in {waited.elapsed_s:.1f} s")
 
     def _require_this_deployment(

@@ -26,6 +26,8 @@ FINAL = frozenset({"succeeded", "cancelled", "skipped", "user_error", "platform_
 STARTED_BY = "manual/vdkprobe"
 END_TIME_GRACE_S = 5.0
 """A final status and its end time are written together; a reader between two writes may wait."""
+LISTED_GRACE_S = 5.0
+"""An execution that can be read may be a moment from being listed, where lists are cached."""
 DIAGNOSTICS_S = 3.0
 """What a failing step may spend on reading the log, after its verdict is fixed."""
 
@@ -132,6 +134,19 @@ class Executions:
             checked=started.checked,
         )
         return waited
+
+    def require_listed(self, started: Started, *, deadline: Deadline) -> None:
+        """It must be among the job's executions, where people and alerts look for it."""
+        wait_until(
+            f"execution {started.id} in the list",
+            lambda: [one.op_id for one in self.client.executions(self.job)],
+            done=lambda seen: started.op_id in seen,
+            deadline=deadline.within(LISTED_GRACE_S, "grace for the list"),
+            describe=lambda seen: f"not in the list of {len(seen)}",
+            expected="listed, as it can be read by its id",
+            checked=f"GET .../jobs/{self.job}/executions",
+            to_try="compare with `vdk execute --list`: reading one works, listing them does not",
+        )
 
     def cancel(self, started: Started, *, deadline: Deadline) -> Waited[DataJobExecution | None]:
         """Cancel it and see it end as cancelled."""
