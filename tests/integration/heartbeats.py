@@ -91,6 +91,7 @@ def leftovers(sandbox: Sandbox, folder: Path) -> list[str]:
     jobs = requests.get(
         f"{sandbox.url}/data-jobs/for-team/sandbox/jobs",
         params={"query": "{jobs(pageNumber:1,pageSize:100){content{jobName}}}"},
+        headers={"Authorization": f"Bearer {sandbox.tokens.issue('leftovers')}"},
         timeout=10,
     ).json()["data"]["content"]
     leases = sorted((folder / "leases").glob("*.json")) if (folder / "leases").exists() else []
