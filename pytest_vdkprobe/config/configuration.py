@@ -6,11 +6,13 @@ what a section means.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pytest_vdkprobe.config.origin import DEFAULT, Key, Origin, as_key, dotted
+from pytest_vdkprobe.config.overrides import Given, parse
 from pytest_vdkprobe.config.printing import printable, redacted, rows
 from pytest_vdkprobe.config.sections import SECTIONS, shape_of
 from pytest_vdkprobe.errors import ConfigError
@@ -18,6 +20,7 @@ from pytest_vdkprobe.errors import ConfigError
 if TYPE_CHECKING:
     from pytest_vdkprobe.config.schema import Fitting
 
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 T = TypeVar("T")
 Kind = Literal["native", "heartbeat", "env", "sandbox"]
 
@@ -73,6 +76,19 @@ class Configuration:
         self._remember(name, wanted, values)
         return values
 
+    def table(
+        self, key: Key, wanted: type[T], *, placeholders: Mapping[str, str] | None = None
+    ) -> T:
+        """The table at `key` (`("routes", "0", "target")`) as a `wanted`, for types told by a kind.
+
+        Each `{name}` of `placeholders` in its texts is replaced, at any depth, and looked up only
+        then; other braces stay. Raises ConfigError as `section` does.
+        """
+        value = _at(self._tables, key)
+        if placeholders:
+            value = filled(value, placeholders)
+        return self._fitting().convert({} if value is None else value, wanted, key)
+
     def check_sections(self, known: Mapping[str, type]) -> None:
         """Convert each section whose type is known, and raise the first thing wrong with any."""
         for problem in self.problems(known):
@@ -116,8 +132,11 @@ class Configuration:
         """
         found: list[tuple[str, str, str]] = []
         for name in dict.fromkeys([*self._tables, *self._typed]):
-            value = self._typed[name][1] if name in self._typed else self._tables[name]
-            for key, leaf in rows(value, (name,)):
+            leaves = dict(rows(self._typed[name][1], (name,)) if name in self._typed else ())
+            # What only a kind knows to type is told as it was written.
+            for key, leaf in rows(self._tables.get(name, {}), (name,)):
+                leaves.setdefault(key, leaf)
+            for key, leaf in leaves.items():
                 origin = self.origin(key)
                 if origin.kind == "default" and (not defaults or leaf in (None, "", (), [])):
                     continue
@@ -150,6 +169,25 @@ class Configuration:
         from pytest_vdkprobe.config.schema import Fitting  # noqa: PLC0415 - a cycle else
 
         return Fitting(self.origin, self.base_dir, self._hints)
+
+
+def filled(value: Any, placeholders: Mapping[str, str]) -> Any:
+    """`value` with each `{name}` in its texts replaced, at any depth.
+
+    A text that is nothing but a placeholder becomes what it stands for, a number perhaps.
+    """
+    if isinstance(value, str):
+        if value.startswith("{") and value[1:-1] in placeholders and value.endswith("}"):
+            text = placeholders[value[1:-1]]
+            return Given(text, parse(text))
+        return _PLACEHOLDER.sub(lambda found: placeholders.get(found[1], found[0]), value)
+    if isinstance(value, Given):
+        text = filled(value.text, placeholders)
+        parsed = filled(value.parsed, placeholders)
+        return text if isinstance(text, Given) else value._replace(text=text, parsed=parsed)
+    if isinstance(value, dict):
+        return {key: filled(item, placeholders) for key, item in value.items()}
+    return [filled(item, placeholders) for item in value] if isinstance(value, list) else value
 
 
 def _at(tables: object, key: Key) -> object:
