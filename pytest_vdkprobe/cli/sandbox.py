@@ -1,4 +1,4 @@
-"""`vdkprobe sandbox up|status|down|fetch`: a platform of your own that stays up between runs."""
+"""`vdkprobe sandbox up|status|fault|down|fetch`: a platform of your own that stays up."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from pytest_vdkprobe.cli import sandbox_faults
 from pytest_vdkprobe.errors import ProbeError
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ SHORTEST_TICK_S = 0.05
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the group `sandbox`."""
     group = subparsers.add_parser(
-        "sandbox", help="a platform of your own: up, status, down, fetch", description=__doc__
+        "sandbox",
+        help="a platform of your own: up, status, fault, down, fetch",
+        description=__doc__,
     )
     commands = group.add_subparsers(metavar="COMMAND", title="commands", required=True)
     raw = argparse.RawDescriptionHelpFormatter
@@ -61,6 +64,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="S",
         help="length of a cron minute in seconds, so that schedules fire sooner (default: 5)",
     )
+    sandbox_faults.add_options(up)
     where = up.add_mutually_exclusive_group()
     where.add_argument("--detach", action="store_true", help="return once it answers (the default)")
     where.add_argument(
@@ -74,6 +78,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description=f"Say whether a sandbox is up, and where. Exit code {NOT_UP} if there is none.",
     )
     status.set_defaults(run=_status)
+
+    sandbox_faults.add_parser(commands)
 
     down = commands.add_parser(
         "down",
@@ -100,14 +106,21 @@ def _up(arguments: argparse.Namespace) -> int:
     from pytest_vdkprobe.sandbox import standing  # noqa: PLC0415 - `vdkprobe --help` is quick
 
     _require_extra()
-    names = ("port", "executor", "auth", "tls", "tick_s")
+    names = ("port", "executor", "auth", "tls", "tick_s", "seed")
     asked = {name: getattr(arguments, name) for name in names}
+    asked["faults"] = sandbox_faults.read(arguments.faults) or None
     asked = {name: value for name, value in asked.items() if value is not None}
     wishes = standing.Wishes(**asked)
     if arguments.foreground:
         return _foreground(wishes)
     found, started = standing.up(wishes, progress=_progress)
     other = {name: getattr(found.wishes, name) for name in asked}
+    if not started and other.pop("faults", None) != asked.get("faults"):
+        raise ProbeError(
+            f"A sandbox is up already at {found.url}, started without these faults.",
+            to_try="plant them there with `vdkprobe sandbox fault`, or take it down first",
+        )
+    asked.pop("faults", None)
     if not started and other != asked:
         raise ProbeError(
             f"A sandbox is up already at {found.url}, and it is not as asked.",
@@ -146,6 +159,7 @@ def _status(_: argparse.Namespace) -> int:
     print(f"executor  {wishes.executor}")
     print(f"login     {'needed' if wishes.auth else 'none'}")
     print(f"minute    {wishes.tick_s:g} s")
+    print(f"faults    {sandbox_faults.planted(found) or 'none'}")
     print(f"log       {standing.log_file()}")
     return 0
 

@@ -14,8 +14,11 @@ import re
 import threading
 import time
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
+
+from pytest_vdkprobe.config.nearest import did_you_mean
 
 TRANSPORT = {
     "status": "answers `status`; with when=after the call has had its effect (an ambiguous POST)",
@@ -79,26 +82,56 @@ LIES = {
 }
 
 
+KNOWN = TRANSPORT | LIES
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+
+
 class UnknownFaultError(ValueError):
     """There is no fault of this name."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """A planted fault; `Faults.plant` says what each part means."""
+class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One way to be wrong. Raises UnknownFaultError, or ValueError for a path that is no pattern.
+
+    From configuration, command line and HTTP it comes by msgspec, which says where it is wrong.
+    """
 
     name: str
+    """One of `KNOWN`."""
     method: str | None = None
+    """Of the calls that a transport fault hits; None is any."""
     path: str | None = None
+    """A regular expression that is searched in the path of those calls; None is any."""
     job: str | None = None
-    share: float = 1.0
-    skip: int = 0
-    times: int | None = None
-    for_s: float | None = None
-    status: int = 503
-    delay_s: float | None = None
+    """The one job about which to lie; None is any."""
+    share: Share = 1.0
+    """Of its chances, by dice that are seeded."""
+    skip: Count = 0
+    """Chances to let pass before the first that may hit."""
+    times: Count | None = None
+    """At most so many hits."""
+    after_s: Seconds = 0.0
+    """Seconds from planting until it begins; with `for_s` that makes an outage."""
+    for_s: Seconds | None = None
+    """Seconds that it lasts from then on."""
+    status: Annotated[int, msgspec.Meta(ge=200, le=599)] = 503
+    delay_s: Seconds | None = None
     body: str = '{"unexpected": true}'
     when: Literal["before", "after"] = "before"
+    """Whether a call is hit before or after it has had its effect."""
+
+    def __post_init__(self) -> None:
+        """Refuse what could never hit; the texts are made to be told with the setting's key."""
+        if self.name not in KNOWN:
+            near = did_you_mean(self.name, KNOWN)
+            raise UnknownFaultError(f"name: there is no fault {self.name!r}; {near}")
+        try:
+            re.compile(self.path or "")
+        except re.error as exc:
+            raise ValueError(f"path: it is no regular expression ({exc}); write /logs$") from exc
 
 
 @dataclass
@@ -110,7 +143,8 @@ class _Planted:
 
     def fires(self, dice: random.Random) -> bool:
         fault = self.fault
-        if fault.for_s is not None and time.monotonic() - self.since > fault.for_s:
+        age_s = time.monotonic() - self.since - fault.after_s
+        if age_s < 0 or (fault.for_s is not None and age_s > fault.for_s):
             return False
         if fault.times is not None and self.hits >= fault.times:
             return False
@@ -130,17 +164,7 @@ class Faults:
         self._lock = threading.Lock()
 
     def plant(self, fault: Fault) -> Fault:
-        """From now on, be wrong in this way.
-
-        `method` and `path` (a regular expression searched in the path) choose the calls of a
-        transport fault, `job` the job of a lie; None is any. It hits a `share` of its chances,
-        after the first `skip` of them, at most `times`, and for `for_s` seconds.
-        """
-        known = TRANSPORT | LIES
-        if fault.name not in known:
-            close = get_close_matches(fault.name, known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise UnknownFaultError(f"There is no fault {fault.name!r}.{hint}")
+        """From now on, be wrong in this way."""
         with self._lock:
             self._planted = [*self._planted, _Planted(fault)]
         return fault

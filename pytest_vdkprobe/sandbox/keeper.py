@@ -71,6 +71,8 @@ def _started(wishes: Wishes, progress: Progress | None) -> Sandbox:
     sandbox = _make(wishes, progress)
     try:
         sandbox.start()
+        for fault in wishes.faults:
+            sandbox.faults.plant(fault)
     except OSError as exc:
         if exc.errno != errno.EADDRINUSE:
             raise
@@ -82,7 +84,12 @@ def _started(wishes: Wishes, progress: Progress | None) -> Sandbox:
 
 def _make(wishes: Wishes, progress: Progress | None) -> Sandbox:
     sandbox = Sandbox(
-        port=wishes.port, auth=wishes.auth, tls=wishes.tls, tick_s=wishes.tick_s, executor="instant"
+        port=wishes.port,
+        auth=wishes.auth,
+        tls=wishes.tls,
+        tick_s=wishes.tick_s,
+        seed=wishes.seed,
+        executor="instant",
     )
     if wishes.executor == "vdk":
         from pytest_vdkprobe.sandbox.vdk_executor import VdkExecutor  # noqa: PLC0415 - if wanted

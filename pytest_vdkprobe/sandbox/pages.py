@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl
 from pytest_vdkprobe.sandbox import metrics
 from pytest_vdkprobe.sandbox.auth import Tokens
 from pytest_vdkprobe.sandbox.calls import Answer, Call, Table, json_answer, json_body
-from pytest_vdkprobe.sandbox.errors import bad_body, bug
+from pytest_vdkprobe.sandbox.errors import bug
 from pytest_vdkprobe.sandbox.executor import JSONObject
-from pytest_vdkprobe.sandbox.faults import Fault, Faults, UnknownFaultError
+from pytest_vdkprobe.sandbox.faults import Fault, Faults
 from pytest_vdkprobe.sandbox.state import State
 
 
@@ -115,10 +115,7 @@ class Pages:
 
     def faults_plant(self, call: Call) -> Answer:
         """Plant one: a JSON object with the fields of `Fault`."""
-        try:
-            self._faults.plant(json_body(call, Fault))
-        except UnknownFaultError as exc:
-            raise bad_body(str(exc)) from exc
+        self._faults.plant(json_body(call, Fault))
         return Answer(204)
 
     def faults_clear(self, call: Call) -> Answer:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from pytest_vdkprobe.sandbox.faults import Fault
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -38,6 +40,10 @@ class SandboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     secrets: bool = True
     deploy_delay_s: float = 0.0
     start_delay_s: float = 0.0
+    seed: int = 0
+    """Of the dice that faults with a share roll."""
+    faults: tuple[Fault, ...] = ()
+    """Ways to be wrong on purpose, from the start."""
 
 
 def start(
@@ -46,7 +52,7 @@ def start(
     """Start the sandbox that `configuration` asks for; returns the native tables that lead to it.
 
     `at_end` is given the function that stops it. Raises ProbeError when vdk's environment can't be
-    made, and ConfigError for a knob that does not exist.
+    made, and ConfigError for a knob or a fault that does not exist.
     """
     from pytest_vdkprobe.sandbox.server import Sandbox  # noqa: PLC0415 - loads a web server
 
@@ -56,9 +62,12 @@ def start(
 
         environment.fetch("vdk", progress=_tell)
     knobs = msgspec.structs.asdict(settings)
+    planted = knobs.pop("faults")
     sandbox: Sandbox = Sandbox(**knobs)
     at_end(sandbox.stop)
     sandbox.start()
+    for fault in planted:
+        sandbox.faults.plant(fault)
     return tables_of(sandbox)
 
 

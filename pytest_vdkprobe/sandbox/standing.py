@@ -28,6 +28,7 @@ from pytest_vdkprobe.errors import ProbeError, WaitFailure
 from pytest_vdkprobe.processes import Process
 from pytest_vdkprobe.sandbox import environment
 from pytest_vdkprobe.sandbox.environment import Progress
+from pytest_vdkprobe.sandbox.faults import Fault
 from pytest_vdkprobe.sandbox.session import TICK_S
 from pytest_vdkprobe.waiting import Deadline, wait_until
 
@@ -46,6 +47,10 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     auth: bool = False
     tls: bool = False
     tick_s: float = TICK_S
+    seed: int = 0
+    """Of the dice that faults with a share roll."""
+    faults: tuple[Fault, ...] = ()
+    """Planted from the start."""
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,20 +72,26 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     def answers(self) -> bool:
         """Whether the Control Service says that it is healthy."""
+        try:
+            self.call("/data-jobs/debug/health")
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def call(self, path: str, *, method: str = "GET", body: bytes | None = None) -> bytes:
+        """The body that a call is answered with. Raises OSError for any answer but 2xx."""
         control = self.tables.get("control")
         ca_file = control.get("ca_file") if isinstance(control, dict) else None
         handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
-        try:
-            if ca_file:
-                context = ssl.create_default_context(cafile=str(ca_file))
-                handlers.append(urllib.request.HTTPSHandler(context=context))
-            opener = urllib.request.build_opener(*handlers)
-            with opener.open(
-                f"{self.url}/data-jobs/debug/health", timeout=ANSWER_LIMIT_S
-            ) as answer:
-                return bool(answer.status == 200)
-        except (OSError, ValueError):
-            return False
+        if ca_file:
+            context = ssl.create_default_context(cafile=str(ca_file))
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+        opener = urllib.request.build_opener(*handlers)
+        headers = {"Content-Type": "application/json"}
+        url = self.url + path
+        request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310 - our own
+        with opener.open(request, timeout=ANSWER_LIMIT_S) as answer:
+            return bytes(answer.read())
 
 
 def state_folder() -> Path:

@@ -122,8 +122,15 @@ def test_a_fault_can_end_by_itself() -> None:
     until("over", lambda: planted.lies("list-empty"), wanted=False)
 
 
+def test_a_fault_can_begin_later() -> None:
+    planted = Faults()
+    planted.plant(Fault(name="list-empty", after_s=0.05))
+    assert not planted.lies("list-empty")
+    until("begun", lambda: planted.lies("list-empty"), wanted=True)
+
+
 def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:
-    with pytest.raises(UnknownFaultError, match="Did you mean 'list-empty'"):
+    with pytest.raises(UnknownFaultError, match=r"did you mean list-empty\?"):
         Faults().plant(Fault(name="list-emty"))
 
 
