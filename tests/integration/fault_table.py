@@ -7,7 +7,7 @@ can know. A fault that no heartbeat can see stands here too, with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -191,7 +191,7 @@ CALLS: tuple[Planted, ...] = (
 TABLE: tuple[Planted, ...] = LIES + CALLS
 
 
-def named(*names: str) -> Iterable[Planted]:
+def named(*names: str) -> list[Planted]:
     """The rows of these names, in their order."""
     rows = {row.name: row for row in TABLE}
     return [rows[name] for name in names]

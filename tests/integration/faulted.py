@@ -33,6 +33,13 @@ class Faulted:
         return str(self.heard.steps[step]["finding"]["what"]) if step else ""
 
     @property
+    def short(self) -> str:
+        """The same with what was seen, for one line."""
+        step = self.heard.first_bad[0]
+        seen = self.heard.steps[step]["finding"].get("seen") if step else ""
+        return f"{self.message} Seen: {seen}" if seen else self.message
+
+    @property
     def as_expected(self) -> bool:
         """Whether it was seen at its step, with its verdict, and for its reason."""
         return self.heard.first_bad == self.row.expected and self.row.says in self.text
@@ -63,11 +70,12 @@ def run_faulted(row: Planted, folder: Path) -> Faulted:
         return Faulted(row, heard, seconds, leftovers(platform, folder))
 
 
-def create_foreign_job(platform: Sandbox, name: str) -> None:
+def create_foreign_job(platform: Sandbox, name: str, description: str = SOMEBODYS) -> None:
     """A job that no run of ours made."""
     answer = requests.post(
         f"{platform.url}/data-jobs/for-team/{platform.team}/jobs",
-        json={"job_name": name, "team": platform.team, "description": SOMEBODYS},
+        json={"job_name": name, "team": platform.team, "description": description},
+        headers={"Authorization": f"Bearer {platform.tokens.issue('somebody')}"},
         timeout=10,
     )
     assert answer.status_code == 201, answer.text
