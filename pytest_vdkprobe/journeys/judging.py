@@ -7,6 +7,9 @@ stands beside it and never replaces it.
 
 from __future__ import annotations
 
+import sysconfig
+import traceback
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +24,17 @@ SKIPPED = "skipped"
 
 TIMEOUT_TEXT = "from pytest-timeout"
 """pytest-timeout fails a test with `Timeout (>1.0s) from pytest-timeout.`"""
+
+OUR_BUG = (
+    "this is a bug of pytest-vdkprobe and says nothing about the platform: please report it to the "
+    "project, with the traceback above and the versions that --vdk-report writes"
+)
+THEIR_BUG = (
+    "this is no finding about the platform but a bug of the scenario or of a fixture: its "
+    "traceback is above"
+)
+PACKAGE = __name__.partition(".")[0]
+STDLIB = Path(sysconfig.get_path("stdlib"))
 
 
 def judge(
@@ -77,6 +91,25 @@ def _timeout(step: StepRecord, text: str) -> PlatformFailure:
     )
 
 
+def _raised_by_us(call: pytest.CallInfo[Any]) -> bool:
+    """Whether it is our code, and no test or fixture of a user, that raised what is no finding."""
+    if call.excinfo is None:
+        return False
+    ours = False
+    for frame, _ in traceback.walk_tb(call.excinfo.tb):
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == PACKAGE:
+            ours = True
+        elif not _is_librarys(Path(frame.f_code.co_filename)):
+            ours = False
+    # What a library raises is the bug of whoever called it.
+    return ours
+
+
+def _is_librarys(path: Path) -> bool:
+    installed = "site-packages" in path.parts or path.is_relative_to(STDLIB)
+    return installed or not path.is_file()
+
+
 def first_finding(exc: BaseException | None) -> Finding | None:
     """The first finding in an exception, also in a group, as several finalizers raise."""
     if isinstance(exc, Finding):
@@ -90,16 +123,18 @@ def first_finding(exc: BaseException | None) -> Finding | None:
 
 
 def as_data(
-    phase: str, verdict: Verdict | str, finding: Finding | None, what: str, step: StepRecord | None
+    call: pytest.CallInfo[Any],
+    verdict: Verdict | str,
+    finding: Finding | None,
+    *,
+    what: str,
+    step: StepRecord | None,
 ) -> dict[str, Any]:
     """A judgement as it travels: redacted, and of nothing but texts, numbers and lists."""
+    phase = call.when
     lines = finding.lines() if finding is not None else []
     if finding is None and verdict == Verdict.ERROR:
-        bug = (
-            "this is no finding about the platform but a bug of the probe or of the scenario: "
-            "its traceback is above"
-        )
-        lines = [("To try", bug)]
+        lines = [("To try", OUR_BUG if _raised_by_us(call) else THEIR_BUG)]
     data: dict[str, Any] = {
         "phase": phase,
         "verdict": str(verdict),

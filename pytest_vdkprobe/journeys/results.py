@@ -31,6 +31,8 @@ class Results:
         self.swept: list[str] | None = None
         """What the final sweep did; None when it did not run or did not end."""
         self.sweep_problem: Finding | None = None
+        self.problems: list[Finding] = []
+        """What went wrong around the steps, such as a report that could not be written."""
         self.unusable = False
         self._ordinary_failed = False
         self._others: list[Verdict] = []
@@ -59,6 +61,11 @@ class Results:
         self.swept, self.sweep_problem = (done, None) if problem is None else (None, problem)
         if problem is not None:
             self._others.append(verdict_of(problem))
+
+    def add_problem(self, problem: Finding) -> None:
+        """What went wrong around the steps; it counts, and stands beside what they found."""
+        self.problems.append(problem)
+        self._others.append(verdict_of(problem))
 
     @property
     def verdict(self) -> Verdict:

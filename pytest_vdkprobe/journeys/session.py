@@ -129,7 +129,7 @@ class StepRunner:
         what = _first_words(call, report)
         if verdict == SKIPPED and self._blocked is not None:
             verdict, what = Verdict.BLOCKED, str(self._blocked)
-        data = as_data(call.when, verdict, finding, what, step)
+        data = as_data(call, verdict, finding, what=what, step=step)
         if step is not None and call.when != "teardown":
             self._remember(step, data)
             if verdict in BAD:

@@ -24,17 +24,26 @@ class Ending:
         self.report = report
         self.junit = junit
         self.summary: Summary | None = None
-        self._problems: list[str] = []
+        self._written = False
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
         """After teardown, and after pytest has written its JUnit file."""
-        yield
+        pytests = int(session.exitstatus)
+        try:
+            yield
+        except OSError as exc:
+            # pytest's JUnit file on a full disk. It would be an internal error of pytest's, with
+            # the exit code that says `fail`, and without summary and sweep.
+            self.results.add_problem(_unwritten("What pytest writes at the end of a run", exc))
+        except BaseException:
+            self._sweep()
+            raise
         if session.config.getoption("collectonly"):
             return
         self._sweep()
-        session.exitstatus = self.results.exit_code(int(session.exitstatus))
-        self._write(int(session.exitstatus))
+        self._write(pytests)
+        session.exitstatus = self.results.exit_code(pytests)
 
     def _sweep(self) -> None:
         run = self.results.run
@@ -51,25 +60,39 @@ class Ending:
             problem = ProbeError(f"The sweep at the end of the run broke: {exc!r}")
             self.results.add_sweep([], problem)
 
-    def _write(self, exit_code: int) -> None:
+    def _write(self, pytests: int) -> None:
+        """The files that were asked for. One that is not there makes a green run an error."""
         if self.junit is not None:
             from pytest_vdkprobe.observe.junit import finish_junit  # noqa: PLC0415 - when asked for
 
-            finish_junit(self.junit)
+            try:
+                finish_junit(self.junit)
+            except OSError as exc:
+                self.results.add_problem(_unwritten("--junit-xml", exc))
         if self.report is not None:
             from pytest_vdkprobe.observe.report import write_report  # noqa: PLC0415 - when asked for
 
             try:
-                write_report(self.report, self.results, exit_code)
+                write_report(self.report, self.results, self.results.exit_code(pytests))
+                self._written = True
             except OSError as exc:
-                self._problems.append(f"--vdk-report could not be written: {exc}")
+                self.results.add_problem(_unwritten("--vdk-report", exc))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Between pytest's failures and its short summary."""
         if self.summary is not None:
             self.summary.tell()
-        if self.report is not None and self.report.exists():
+        if self._written:
             terminalreporter.write_sep("-", f"vdkprobe report: {self.report}")
-        for problem in self._problems:
-            terminalreporter.write_line(problem, red=True)
+        for problem in self.results.problems:
+            terminalreporter.write_line(str(problem), red=True)
+
+
+def _unwritten(what: str, exc: OSError) -> ProbeError:
+    return ProbeError(
+        f"{what} could not be written: {exc.strerror or exc}.",
+        seen=f"{type(exc).__name__} at {exc.filename}" if exc.filename else None,
+        to_try="make room, correct the permissions, or choose another place; a file that lies "
+        "there is an earlier run's",
+    )

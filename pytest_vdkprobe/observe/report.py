@@ -18,9 +18,17 @@ FORMAT = 1
 
 
 def write_report(path: Path, results: Results, exit_code: int) -> None:
-    """Write the file, whole or not at all. Nothing in it is secret: who collects it may read it."""
+    """Write the file, whole or not at all. Nothing in it is secret: who collects it may read it.
+
+    Raises OSError.
+    """
     text = json.dumps(as_document(results, exit_code), indent=2, ensure_ascii=False)
-    write_durably(path, (redact(text) + "\n").encode())
+    content = (redact(text) + "\n").encode("utf-8", "backslashreplace")
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        # A link, a pipe or a device is written to, never replaced: root could replace /dev/null.
+        path.write_bytes(content)
+        return
+    write_durably(path, content)
     path.chmod(0o644)
 
 
@@ -61,6 +69,7 @@ def as_document(results: Results, exit_code: int) -> dict[str, Any]:
             "done": results.swept,
             "problem": None if results.sweep_problem is None else str(results.sweep_problem),
         },
+        "problems": [str(problem) for problem in results.problems],
     }
 
 

@@ -65,12 +65,12 @@ def test_a_traceback_is_there_for_who_asks(probe: Probe, args: list[str]) -> Non
     assert "raise PlatformFailure" in probe.run("test_mine.py", *args).stdout.str()
 
 
-def test_our_own_bug_shows_its_traceback(probe: Probe) -> None:
+def test_a_bug_of_a_scenario_shows_its_traceback(probe: Probe) -> None:
     probe.scenario("@step\ndef test_run(vdk_step):\n    {}['missing']\n")
     result = probe.run("test_mine.py")
     assert result.ret == 6
     result.stdout.fnmatch_lines(
-        ["*{}[[]'missing']*", "*KeyError: 'missing'*", "*ERROR after*", "*a bug of the probe*"]
+        ["*{}[[]'missing']*", "*KeyError: 'missing'*", "*ERROR after*", "*a bug of the scenario*"]
     )
 
 

@@ -154,11 +154,14 @@ def test_the_report_file_tells_it_to_machines(probe: Probe, workers: list[str]) 
     assert blocked["verdict"] == "blocked"
 
 
-def test_a_report_that_cannot_be_written_is_told_and_changes_nothing(probe: Probe) -> None:
+@pytest.mark.parametrize(("verdict", "code"), [("pass", 6), ("fail", 1)])
+def test_a_report_that_cannot_be_written_is_an_error_and_hides_no_failure(
+    probe: Probe, verdict: str, code: int
+) -> None:
     probe.write("file", "")
-    probe.scenario(one_step_each("pass"))
+    probe.scenario(one_step_each(verdict))
     result = probe.run("test_mine.py", "--vdk-report=file/report.json")
-    assert result.ret == 0
+    assert result.ret == code
     result.stdout.fnmatch_lines(["*--vdk-report could not be written*"])
 
 
