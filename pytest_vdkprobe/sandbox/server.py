@@ -7,7 +7,6 @@ process. Everything it writes lies in one temporary folder, which goes with it.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ import msgspec
 from pytest_vdkprobe.sandbox.auth import Tokens
 from pytest_vdkprobe.sandbox.executor import Executor
 from pytest_vdkprobe.sandbox.faults import Fault, Faults
+from pytest_vdkprobe.sandbox.folders import make_folder
 from pytest_vdkprobe.sandbox.instant import InstantExecutor
 from pytest_vdkprobe.sandbox.listener import HOST, Listener
 from pytest_vdkprobe.sandbox.service import Service
@@ -48,7 +48,7 @@ class Sandbox(Settings):
     def start(self) -> str:
         """Serve; returns the URL. Idempotent."""
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="vdkprobe-sandbox-"))
+            self._folder = make_folder()
             try:
                 self._start(self._folder)
             except BaseException:
@@ -95,7 +95,10 @@ class Sandbox(Settings):
             self._service.fire(at)
 
     def configuration(self) -> dict[str, object]:
-        """The native tables that lead a run here; the API token lies in a file of its own."""
+        """The native tables that lead a run here; the API token lies in a file of its own.
+
+        Leases lie in the sandbox's folder: what they name is gone when the sandbox is.
+        """
         control: dict[str, object] = {
             "url": self.url,
             "team": self.team,
@@ -114,7 +117,10 @@ class Sandbox(Settings):
             }
         if self.ca_file is not None:
             control["ca_file"] = str(self.ca_file)
-        return {"control": control, "jobs": [{"name": "hello-platform", "template": "proof"}]}
+        tables: dict[str, object] = {"control": control}
+        if self._folder is not None:
+            tables["run"] = {"lease_folder": str(self._folder / "leases")}
+        return {**tables, "jobs": [{"name": "hello-platform", "template": "proof"}]}
 
     def _start(self, folder: Path) -> None:
         tls = None
