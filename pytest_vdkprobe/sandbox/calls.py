@@ -1,15 +1,15 @@
 """From a call on the wire to an operation, and from its answer back.
 
 Everything that all operations share is here: op id, login, faults, body and media type, and the
-three kinds of error answer. The operations themselves are plain functions of a `Call`; they only
-touch memory, so they run on the server's loop.
+three kinds of error answer. The operations themselves are plain functions of a `Call`; those that
+only touch memory run on the server's loop, those that wait for something are awaited.
 """
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -66,7 +66,7 @@ class Answer:
 
 
 EMPTY = Answer()
-Operation = Callable[[Call], Answer]
+Operation = Callable[[Call], Answer | Awaitable[Answer]]
 Table = dict[str, dict[str, Operation]]
 """Path -> method -> operation."""
 
@@ -146,9 +146,9 @@ class Endpoint:
             user=scope["user"],
             base_url=f"{scope['scheme']}://{headers.get('host', '')}",
         )
-        await _send(self._answer(call), op_id, send)
+        await _send(await self._answer(call), op_id, send)
 
-    def _answer(self, call: Call) -> Answer:
+    async def _answer(self, call: Call) -> Answer:
         try:
             method = "GET" if call.method == "HEAD" else call.method
             operation = self._operations.get(method)
@@ -157,7 +157,8 @@ class Endpoint:
                 answer.headers = {"Allow": ", ".join(self._operations)}
                 return answer
             _check_media_type(call)
-            return operation(call)
+            answered = operation(call)
+            return answered if isinstance(answered, Answer) else await answered
         except FrameworkError as exc:
             return framework_answer(exc.status, call.path)
         except ServiceError as exc:

@@ -81,8 +81,22 @@ LIES = {
     "logs-foreign": "the log is another execution's",
 }
 
+INGESTION_LIES = {
+    "ingest-loses": "a record is acknowledged and never lands",
+    "ingest-duplicates": "a record lands twice",
+    "ingest-swaps": "a record lands after the one that was sent behind it",
+    "ingest-late": "a record lands `delay_s` later than it is acknowledged, 3 s by default",
+    "ingest-truncates": "a record's body lands without its second half",
+    "ingest-rounds": "a decimal of a record lands without its last digit",
+    "ingest-lowercases": "a text of a record lands in lower case",
+    "ingest-shifts-time": "a timestamp of a record lands an hour later",
+    "ingest-foreign": "beside a record lands one that nobody sent",
+    "ingest-acknowledges-nothing": "a batch is acknowledged and never lands",
+    "ingest-refuses-but-lands": "a batch is answered `status`, if that is a 4xx, else 400, and lands",
+}
+"""What goes wrong on the way of records; `job` is the table or the topic they are for."""
 
-KNOWN = TRANSPORT | LIES
+KNOWN = TRANSPORT | LIES | INGESTION_LIES
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -199,10 +213,14 @@ class Faults:
 
     def lies(self, name: str, job: str | None = None) -> bool:
         """Whether to be wrong now in this way about this job."""
+        return self.lie(name, job) is not None
+
+    def lie(self, name: str, job: str | None = None) -> Fault | None:
+        """The fault that makes it be wrong now in this way about this job, if one does."""
         for planted in self._planted:
             fault = planted.fault
             if fault.name == name and (fault.job is None or fault.job == job):
                 with self._lock:
                     if planted.fires(self._dice):
-                        return True
-        return False
+                        return fault
+        return None
