@@ -57,11 +57,12 @@ class SecretRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         base_dir: Path | None = None,
         *,
         key: str | None = None,
+        several_lines: bool = False,
     ) -> Secret:
         """Read the secret now; relative files and commands start from `base_dir`.
 
         Raises ConfigError, with `key` as the setting at fault, when there is no usable value: none
-        at all, an empty one, or one of several lines.
+        at all, an empty one, or one of several lines where it is no key in PEM.
         """
         environ = os.environ if environ is None else environ
         base_dir = base_dir or Path()
@@ -74,7 +75,7 @@ class SecretRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         value = value.rstrip("\r\n")
         if not value.strip():
             raise ConfigError(f"The secret in {self} is empty.", key=key, to_try=f"Fill {self}.")
-        if "\n" in value or "\r" in value:
+        if not several_lines and ("\n" in value or "\r" in value):
             raise ConfigError(
                 f"The secret in {self} has {len(value.splitlines())} lines.",
                 key=key,
