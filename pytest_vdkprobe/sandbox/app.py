@@ -147,7 +147,10 @@ class Operations:
             job = self._state.require(team, name)
             if self._faults.lies("read-other-job", name):
                 job = Job("another-job", team, "another job", wire.Config())
-            return json_answer(job.body())
+            body = job.body()
+            if self._faults.lies("team-ignored", name):
+                body.team = "another-team"
+            return json_answer(body)
 
     def update(self, call: Call) -> Answer:
         """Replace all fields; what is left out is gone."""
@@ -188,7 +191,8 @@ class Operations:
             job = self._state.require(call.params["team"], call.params["job"])
             if job.keytab is None or self._faults.lies("keytab-lost", job.name):
                 raise no_body(404)
-            return Answer(200, job.keytab, "application/octet-stream")
+            empty = self._faults.lies("keytab-empty", job.name)
+            return Answer(200, b"" if empty else job.keytab, "application/octet-stream")
 
     def change_team(self, call: Call) -> Answer:
         """Hand the job to another team."""
@@ -267,7 +271,10 @@ class Operations:
         name = call.params["job"]
         with self._state.lock:
             stale = self._faults.lies("properties-stale", name)
-            return json_answer((self._before if stale else self._state.properties).get(name, {}))
+            document = (self._before if stale else self._state.properties).get(name, {})
+            if self._faults.lies("properties-foreign", name):
+                document = dict.fromkeys(document, "another run's")
+            return json_answer(document)
 
     def properties_write(self, call: Call) -> Answer:
         """Replace the whole document."""

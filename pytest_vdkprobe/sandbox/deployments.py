@@ -181,6 +181,8 @@ class Deployments:
         folder = self._sources.unpack(job.name, wanted.job_version)
         if folder is None:
             return PLATFORM_ERROR
+        if self._faults.lies("build-fails", job.name):
+            return USER_ERROR
         try:
             self._executor.prepare(folder)
         except BuildError:

@@ -176,7 +176,10 @@ class Executions:
         """One execution, by its id alone once the job is known: any job of the team will do."""
         with self._state.lock:
             self._job(team, name)
-            return replace(self._find(team, execution_id).body)
+            body = replace(self._find(team, execution_id).body)
+        if self._faults.lies("run-read-other", name):
+            body.id, body.op_id = f"{name}-1", "another"
+        return body
 
     def list(self, team: str, name: str, statuses: Iterable[str]) -> list[wire.Execution]:
         """The job's executions, newest first, of these statuses or of any."""
@@ -364,7 +367,8 @@ class Executions:
                 execution.body.status = status
                 execution.body.message = message or MESSAGES[status]
                 execution.ended_at = now()
-                execution.body.end_time = stamp(execution.ended_at, end_digits)
+                if not self._faults.lies("run-end-missing", execution.body.job_name):
+                    execution.body.end_time = stamp(execution.ended_at, end_digits)
                 if vdk_version is not None:
                     shown = replace(execution.body.deployment, vdk_version=vdk_version)
                     execution.body.deployment = shown

@@ -62,16 +62,20 @@ API = r"^/data-jobs/for-team/"
 LIES: tuple[Planted, ...] = (
     _lie("create-lost", "read"),
     _lie("read-other-job", "read"),
+    _lie("team-ignored", "read"),
     _lie("list-empty", "list"),
     _lie("list-foreign", "list"),
     _lie("list-null", "list"),
     _lie("list-omits-job", "list"),
     _lie("keytab-lost", "keytab"),
+    _lie("keytab-empty", "keytab", knobs={"keytab": "bytes"}),
+    _lie("properties-foreign", "properties"),
     _lie("properties-dropped", "properties"),
     _lie("properties-stale", "properties"),
     _lie("properties-merged", "properties", says="instead of replacing"),
     _lie("secrets-dropped", "secrets"),
     _lie("upload-new-version", "upload"),
+    _lie("build-fails", "deploy", says="the build may have failed"),
     _lie("deploy-never", "deploy"),
     _lie("deploy-wrong-version", "deploy"),
     # A version that nobody asked for can't be wrong.
@@ -81,6 +85,8 @@ LIES: tuple[Planted, ...] = (
     _lie("start-lost", "run"),
     _lie("start-refused", "run"),
     _lie("op-id-lost", "run"),
+    _lie("run-read-other", "run"),
+    _lie("run-end-missing", "run", says="end time"),
     _lie("run-stuck-submitted", "run"),
     _lie("run-stuck-running", "run"),
     _lie("run-cancelled", "run"),
@@ -119,13 +125,6 @@ CALLS: tuple[Planted, ...] = (
     _call("keytab 500", {"name": "status", "status": 500, "path": "/keytab"}, "keytab"),
     _call("keytab 404", {"name": "status", "status": 404, "path": "/keytab"}, "keytab"),
     _call("keytab reset", {"name": "reset", "path": "/keytab"}, "keytab"),
-    _call(
-        "keytab empty",
-        {"name": "empty-body", "path": "/keytab"},
-        "keytab",
-        says="empty",
-        knobs={"keytab": "bytes"},
-    ),
     _call("properties 500", {"name": "status", "status": 500, "path": "/properties"}, "properties"),
     _call("properties hang", {"name": "hang", "path": "/properties"}, "properties"),
     _call("sources 500", {"name": "status", "status": 500, "path": "/sources"}, "upload"),
@@ -188,7 +187,37 @@ CALLS: tuple[Planted, ...] = (
     ),
 )
 
-TABLE: tuple[Planted, ...] = LIES + CALLS
+OUTAGES: tuple[Planted, ...] = (
+    _call(
+        "four calls in a row 503",
+        {"name": "status", "path": API, "skip": 4, "times": 4},
+        "",
+        verdict="pass",
+        unseen="a service that restarts: calls are repeated, POSTs after reading back",
+    ),
+    _call("every call 503", {"name": "status", "path": API}, "reach"),
+    _call(
+        "one call in ten slow",
+        {"name": "slow", "share": 0.1, "delay_s": 0.2},
+        "",
+        verdict="pass",
+        unseen="slow is not wrong, until a step's limit",
+    ),
+    _call("properties cut in the middle", {"name": "cut", "path": "/properties"}, "properties"),
+)
+
+PAIRS: tuple[Planted, ...] = tuple(
+    Planted(name=f"{first} and {then}", plants=({"name": first}, {"name": then}), step=step)
+    for first, then, step in (
+        ("list-omits-job", "run-cancelled", "list"),
+        ("logs-empty", "failure-as-success", "log"),
+        # The second in the cleanup: it is told beside the first cause, and never instead.
+        ("keytab-lost", "delete-ignored", "keytab"),
+    )
+)
+"""The earlier of two is the cause."""
+
+TABLE: tuple[Planted, ...] = LIES + CALLS + OUTAGES + PAIRS
 
 
 def named(*names: str) -> list[Planted]:

@@ -218,14 +218,31 @@ def undeployed(client: Client, job: str) -> bool:
     return client.live(job) is None
 
 
-def built(client: Client, job: str) -> tuple[str, Any]:
-    """The uploaded version, and the deployment once its build is over."""
+def keytab(client: Client, job: str) -> bytes:
+    client.sandbox.keytab = "bytes"
+    client.create(job)
+    client.sandbox.keytab = "empty"
+    return client.call("GET", f"{job}/keytab").content
+
+
+def started_op_id(client: Client, job: str) -> Any:
+    client.deploy(job)
+    return client.get(client.start(job))["op_id"]
+
+
+def built(client: Client, job: str, *ends: str) -> tuple[str, Any]:
+    """The uploaded version, and the deployment once its build is over, with one of these gauges."""
     client.create(job)
     version = client.upload(job)
     client.call("POST", f"{job}/deployments", json={"job_version": version})
-    gauge = f'taurus_deployment_status_gauge{{dataJob="{job}",service="data-jobs"}} 0.0'
+    gauge = f'taurus_deployment_status_gauge{{dataJob="{job}",service="data-jobs"}}'
+    lines = {f"{gauge} {end}" for end in ends or ["0.0"]}
     page = "/data-jobs/debug/prometheus"
-    until("built", lambda: gauge in client.call("GET", page).text, wanted=True)
+    until(
+        "built",
+        lambda: bool(lines & set(client.call("GET", page).text.splitlines())),
+        wanted=True,
+    )
     return version, client.live(job)
 
 
@@ -279,6 +296,7 @@ LIE_CASES: list[tuple[str, Callable[[Client, str], bool]]] = [
     ("create-lost", lambda c, j: created(c, j) == 404),
     ("update-dropped", lambda c, j: described(c, j) == (j, None)),
     ("read-other-job", lambda c, j: described(c, j)[0] != j),
+    ("team-ignored", lambda c, j: created(c, j) == 200 and c.get(j)["team"] == "another-team"),
     ("delete-ignored", lambda c, j: deleted(c, j) == (200, True)),
     ("delete-stays-listed", lambda c, j: deleted(c, j) == (404, True)),
     ("list-empty", lambda c, j: created(c, j) == 200 and names(c) == []),
@@ -289,6 +307,8 @@ LIE_CASES: list[tuple[str, Callable[[Client, str], bool]]] = [
         "keytab-lost",
         lambda c, j: bool(created(c, j)) and c.call("GET", f"{j}/keytab").status_code == 404,
     ),
+    ("keytab-empty", lambda c, j: keytab(c, j) == b""),
+    ("properties-foreign", lambda c, j: properties(c, j, {"a": 1}) == {"a": "another run's"}),
     ("properties-dropped", lambda c, j: properties(c, j, {"a": 1}) == {}),
     ("properties-stale", lambda c, j: properties(c, j, {"a": 1}, {"a": 2}) == {"a": 1}),
     ("properties-merged", lambda c, j: properties(c, j, {"a": 1}, {"b": 2}) == {"a": 1, "b": 2}),
@@ -308,6 +328,8 @@ LIE_CASES: list[tuple[str, Callable[[Client, str], bool]]] = [
         "user-error-as-platform-error",
         lambda c, j: ran(c, j, "raise ValueError")["status"] == "platform_error",
     ),
+    ("run-read-other", lambda c, j: started_op_id(c, j) == "another"),
+    ("run-end-missing", lambda c, j: ran(c, j)["end_time"] is None),
     ("run-cancelled", lambda c, j: ran(c, j)["status"] == "cancelled"),
     ("run-unlisted", lambda c, j: bool(ran(c, j)) and c.get(f"{j}/executions") == []),
     ("cancel-ignored", lambda c, j: cancelled(c, j) == "running"),
@@ -316,6 +338,7 @@ LIE_CASES: list[tuple[str, Callable[[Client, str], bool]]] = [
     ("secrets-dropped", lambda c, j: secret(c, j) == {}),
     ("upload-lost", uploads_lost),
     ("deploy-never", lambda c, j: built(c, j)[1] is None),
+    ("build-fails", lambda c, j: built(c, j, "0.0", "3.0")[1] is None),
     ("deploy-wrong-version", lambda c, j: (b := built(c, j))[1]["job_version"] != b[0]),
     ("deploy-old-code", lambda c, j: "first" in redeployed(c, j)),
     ("disable-ineffective", lambda c, j: fired(c, j, enabled=False) == "succeeded"),
