@@ -1,0 +1,213 @@
+"""Topics and groups that a route makes for itself, and proves gone afterwards.
+
+Each has a lease before it exists. What was there before is used and left: only who created removes.
+A broker confirms a create or delete before its own metadata shows it, so both are waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pytest_vdkprobe.connections.kafka import KafkaClients
+from pytest_vdkprobe.errors import ConfigError, LoginError, PlatformFailure, ProbeError
+from pytest_vdkprobe.waiting import Deadline, wait_until
+
+if TYPE_CHECKING:
+    from kafka.admin import KafkaAdminClient
+
+    from pytest_vdkprobe.leases import Lease, LeaseStore
+
+LIMIT_S = 30.0
+"""How long a topic or group may take to appear or to go."""
+LONGEST_POLL_S = 0.5
+READY = "ready"
+
+
+class OwnTopic:
+    """One topic: found, or created where that is allowed, and then removed by us."""
+
+    def __init__(
+        self, clients: KafkaClients, topic: str, *, leases: LeaseStore | None, key: str
+    ) -> None:
+        self._clients = clients
+        self._topic = topic
+        self._leases = leases
+        self._key = key
+        self._lease: Lease | None = None
+        self._created = False
+
+    def ensure(
+        self,
+        *,
+        create: bool,
+        partitions: int = 1,
+        replication: int = -1,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """Return when every partition of the topic has a leader.
+
+        Raises ConfigError for one that is missing and may not be created, LoginError when the
+        brokers don't let us, PlatformFailure when it does not become ready.
+        """
+        admin = self._clients.admin()
+        try:
+            if not _state(admin, self._topic):
+                if not create:
+                    raise ConfigError(
+                        f"Kafka has no topic {self._topic}.",
+                        key=f"{self._key}.topic",
+                        value=self._topic,
+                        to_try="check its name, or let it be created: create = true",
+                    )
+                self._create(admin, partitions, replication, settings or {})
+            wait_until(
+                f"topic {self._topic}",
+                lambda: _state(admin, self._topic),
+                done=lambda state: state == READY,
+                deadline=Deadline.after(LIMIT_S, "the time for a topic to be ready"),
+                describe=lambda state: state or "not there",
+                longest_pause_s=LONGEST_POLL_S,
+                expected="a leader for every partition",
+                checked=self._clients.connection.place,
+            )
+        finally:
+            admin.close()
+
+    def _create(
+        self,
+        admin: KafkaAdminClient,
+        partitions: int,
+        replication: int,
+        settings: Mapping[str, str],
+    ) -> None:
+        from kafka import errors  # noqa: PLC0415 - loaded with the client
+
+        place = self._clients.connection.place
+        if self._leases is not None:
+            self._lease = self._leases.take("topic", self._topic, where={"kafka": place})
+        wanted = {
+            self._topic: {
+                "num_partitions": partitions,
+                "replication_factor": replication,
+                "configs": dict(settings),
+            }
+        }
+        try:
+            admin.create_topics(wanted, timeout_ms=LIMIT_S * 1000)
+        except errors.TopicAlreadyExistsError:
+            # Somebody was quicker: it is theirs.
+            self._forget()
+            return
+        except errors.KafkaError as exc:
+            if isinstance(exc, errors.BrokerResponseError):
+                # The broker's own no; after a cut line nobody knows, and the lease stays.
+                self._forget()
+            raise refused(f"The topic {self._topic} can't be created", exc, place) from exc
+        self._created = True
+
+    def remove(self) -> None:
+        """Delete what `ensure` created, see it gone, release its lease. May be called again."""
+        if self._lease is None and not self._created:
+            return
+        remove_topic(self._clients, self._topic)
+        self._created = False
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._lease is not None:
+            self._lease.release()
+            self._lease = None
+
+
+def remove_topic(clients: KafkaClients, topic: str) -> None:
+    """Delete a topic and return when it is gone; one that is not there is gone already.
+
+    Raises WaitFailure when it stays, ProbeError when it may not be deleted.
+    """
+    from kafka import errors  # noqa: PLC0415 - loaded with the client
+
+    admin = clients.admin()
+    try:
+        try:
+            admin.delete_topics([topic], timeout_ms=LIMIT_S * 1000)
+        except errors.UnknownTopicOrPartitionError:
+            pass
+        except errors.KafkaError as exc:
+            place = clients.connection.place
+            raise refused(f"The topic {topic} can't be deleted", exc, place) from exc
+        wait_until(
+            f"topic {topic} gone",
+            lambda: _state(admin, topic),
+            done=lambda state: not state,
+            deadline=Deadline.after(LIMIT_S, "the time for a topic to go"),
+            describe=lambda state: state or "gone",
+            longest_pause_s=LONGEST_POLL_S,
+            checked=clients.connection.place,
+        )
+    finally:
+        admin.close()
+
+
+def remove_group(clients: KafkaClients, group: str) -> None:
+    """Delete a consumer group and return when it is gone; one that is not there is gone already.
+
+    Raises WaitFailure when it stays, say because it has members.
+    """
+    from kafka import errors  # noqa: PLC0415 - loaded with the client
+
+    admin = clients.admin()
+    place = clients.connection.place
+    try:
+        wait_until(
+            f"group {group} gone",
+            # A group that is gone is told from one that can't go by this name of an error.
+            lambda: str(admin.delete_groups([group]).get(group)),
+            done=lambda answer: answer == errors.GroupIdNotFoundError.__name__,
+            deadline=Deadline.after(LIMIT_S, "the time for a group to go"),
+            describe=str,
+            longest_pause_s=LONGEST_POLL_S,
+            checked=place,
+        )
+    except errors.KafkaError as exc:
+        raise refused(f"The group {group} can't be deleted", exc, place) from exc
+    finally:
+        admin.close()
+
+
+def _state(admin: KafkaAdminClient, topic: str) -> str:
+    """`ready`, what it still lacks, or nothing for a topic that is not there."""
+    from kafka import errors  # noqa: PLC0415 - loaded with the client
+
+    found = [each for each in admin.describe_topics([topic]) if each.get("name") == topic]
+    error = (
+        errors.for_code(found[0]["error_code"]) if found else errors.UnknownTopicOrPartitionError
+    )
+    if error is errors.UnknownTopicOrPartitionError:
+        return ""
+    if error is not errors.NoError:
+        if issubclass(error, errors.AuthorizationError):
+            raise refused(f"The topic {topic} can't be looked at", error(), "")
+        return str(error.__name__)
+    partitions = found[0]["partitions"]
+    leaderless = [each["partition_index"] for each in partitions if each["leader_id"] < 0]
+    if not partitions or leaderless:
+        return f"no leader for partitions {leaderless}" if leaderless else "no partitions"
+    return READY
+
+
+def refused(what: str, exc: Exception, place: str) -> ProbeError | PlatformFailure:
+    """The finding for a broker's no to something that we asked of it outside of a measurement."""
+    from kafka import errors  # noqa: PLC0415 - loaded with the client
+
+    seen = str(exc) or type(exc).__name__
+    if isinstance(exc, errors.AuthorizationError):
+        return LoginError(
+            f"{what}: our user may not.",
+            seen=seen,
+            checked=place,
+            to_try="let the brokers' administrator allow it (ACL), or use what exists already",
+        )
+    if isinstance(exc, errors.BrokerResponseError):
+        return ProbeError(f"{what}: {seen}.", checked=place, to_try="see the settings of the topic")
+    return PlatformFailure(f"{what}: the brokers stopped answering.", seen=seen, checked=place)
