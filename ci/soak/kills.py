@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ci.soak.pool import Progress, each
+from pytest_vdkprobe.errors import WaitFailure
 from pytest_vdkprobe.leases import LeaseStore
 from pytest_vdkprobe.sandbox.server import Sandbox
 from pytest_vdkprobe.waiting import pause
@@ -68,14 +69,16 @@ class Killed:
     """Of ours, after the next run or sweep."""
     touched: list[str]
     """Decoys that are gone."""
+    ended: bool
+    """Whether it ended in time after its signal."""
     dirty: bool
     """Whether the run left anything itself, for the next one to remove."""
     output: str
 
     @property
     def clean(self) -> bool:
-        """Whether nothing is left and nothing was touched."""
-        return not self.left and not self.touched
+        """Whether it ended, nothing is left and nothing was touched."""
+        return self.ended and not self.left and not self.touched
 
 
 def add_parser(
@@ -98,25 +101,28 @@ def run(options: argparse.Namespace) -> int:
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
     print(f"{options.runs} heartbeats to be stopped or killed, from --seed {seed} on")
     progress = Progress(options.runs)
-    left = touched = dirty = 0
+    left = touched = dirty = late = 0
     signals: Counter[str] = Counter()
     try:
         for done in soak(options.runs, seed=seed, workers=options.workers):
             left += len(done.left)
             touched += len(done.touched)
             dirty += done.dirty
+            late += not done.ended
             signals[done.kill.number.name] += 1
             if not done.clean:
-                print(f"\nNOT CLEAN, {done.kill}\nleft {done.left}, touched {done.touched}")
+                print(f"\nNOT CLEAN, {done.kill}")
+                print(f"ended {done.ended}, left {done.left}, touched {done.touched}")
                 print(done.output)
             progress.tell(f"{left} leftovers, {touched} decoys touched, {dirty} had to be swept")
     finally:
         told = ", ".join(f"{count} {name}" for name, count in sorted(signals.items()))
         print(
             f"{progress.done} kills ({told}) in {progress.elapsed_s:.0f} s: {left} leftovers, "
-            f"{touched} decoys touched; {dirty} left something for the next run to remove"
+            f"{touched} decoys touched, {late} did not end in time; "
+            f"{dirty} left something for the next run to remove"
         )
-    return 1 if left or touched else 0
+    return 1 if left or touched or late else 0
 
 
 def soak(runs: int, *, seed: int, workers: int) -> Iterator[Killed]:
@@ -153,7 +159,7 @@ def run_killed(kill: Kill) -> Killed:
         if kill.call is not None:
             platform.plant("hang", skip=kill.call, times=1, when=kill.when)
         with Running(path, *options) as running:
-            _hit(running, platform, kill)
+            ended = _hit(running, platform, kill)
             output = running.output
         platform.faults.clear()
         known = {*DECOYS, lease_file}
@@ -161,7 +167,7 @@ def run_killed(kill: Kill) -> Killed:
         output += _next(path, sweeps=kill.seed % 2 == 0)
         there = leftovers(platform, folder)
         left = sorted(set(there) - known)
-        return Killed(kill, left, sorted(known - set(there)), dirty, output)
+        return Killed(kill, left, sorted(known - set(there)), ended, dirty, output)
 
 
 def put_decoys(platform: Sandbox, folder: Path) -> str:
@@ -191,8 +197,8 @@ def _kill(seed: int, calls: dict[bool, int]) -> Kill:
     )
 
 
-def _hit(running: Running, platform: Sandbox, kill: Kill) -> None:
-    """Wait for the moment, send the signal, see it end."""
+def _hit(running: Running, platform: Sandbox, kill: Kill) -> bool:
+    """Wait for the moment, send the signal; whether it then ended in time."""
     if kill.call is None:
         pause(kill.after_s)
     else:
@@ -202,7 +208,11 @@ def _hit(running: Running, platform: Sandbox, kill: Kill) -> None:
         )
     if running.process.poll() is None:
         running.signal_all(kill.number) if kill.everybody else running.signal(kill.number)
-    running.end(within_s=2 * GRACE_S)
+    try:
+        running.end(within_s=2 * GRACE_S)
+    except WaitFailure:
+        return False
+    return True
 
 
 def _next(path: Path, *, sweeps: bool) -> str:
