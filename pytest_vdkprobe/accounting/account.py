@@ -1,0 +1,225 @@
+"""The account: the ledger reconciled with what was read, every record in exactly one class.
+
+    sent = delivered + late + lost + refused + unknown + in_flight
+
+Seen wins: a record that came out is delivered or late, whatever its sender knew of it; one that was
+refused and came out is counted as contradicted beside it. One that did not come out is refused or
+unknown as the ledger says; acknowledged, it is in flight until its late window closes, and lost
+then. Duplicate, reordered, corrupted and foreign stand beside these classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_vdkprobe.errors import NoEvidence, PlatformFailure
+
+if TYPE_CHECKING:
+    from pyroaring import BitMap64
+
+    from pytest_vdkprobe.accounting.expectation import Expectation
+    from pytest_vdkprobe.accounting.observation import Observation
+
+CLASSES = ("delivered", "late", "lost", "refused", "unknown", "in_flight")
+BESIDE = ("duplicate", "reordered", "corrupted", "foreign", "contradicted")
+LIMITED = ("lost", "duplicate", "corrupted", "late", "refused", "foreign", "contradicted")
+"""What must be 0 unless `require` is told otherwise."""
+NOT_OBSERVABLE = "not observable"
+RANGES_SHOWN = 8
+
+
+@dataclass
+class Account:
+    """Counts, and the numbers behind them. None: the route can't show it."""
+
+    sent: int
+    delivered: int
+    late: int | None
+    lost: int
+    refused: int
+    unknown: int
+    in_flight: int
+    duplicate: int
+    reordered: int | None
+    corrupted: int
+    foreign: int
+    contradicted: int
+    observation: Observation
+    members: dict[str, BitMap64] = field(default_factory=dict)
+    """The record numbers of each class that is about single records."""
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Why a target refused, or could not tell."""
+
+    @property
+    def seen(self) -> int:
+        """How many came out at all."""
+        return self.delivered + (self.late or 0)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing that is still under way could change it for the better."""
+        return self.in_flight == 0 and self.unknown == 0
+
+    def __str__(self) -> str:
+        """One line: how many of each class; those that are 0 and no news are left out."""
+        parts = [f"sent {self.sent}", f"delivered {self.delivered}"]
+        for name in (*CLASSES[1:], *BESIDE):
+            count = getattr(self, name)
+            if count:
+                parts.append(f"{name.replace('_', ' ')} {count}")
+        if self.observation.latency is not None and len(self.observation.latency):
+            latency = self.observation.latency
+            parts += [f"p50 {_duration(latency.at(50))}", f"p99 {_duration(latency.at(99))}"]
+        unseen = [name for name in ("late", "reordered") if getattr(self, name) is None]
+        if unseen:
+            parts.append(f"{' and '.join(unseen)} {NOT_OBSERVABLE}")
+        return ", ".join(parts)
+
+    def explain(self, *names: str) -> str:
+        """The numbers and examples behind some classes, a line each."""
+        lines = []
+        for name in names or (*CLASSES[1:], *BESIDE):
+            count = getattr(self, name)
+            if not count:
+                continue
+            line = f"{name.replace('_', ' ')} {count}"
+            if self.members.get(name):
+                line += f": record {shown_ranges(self.members[name])}"
+            if name in self.reasons:
+                line += f" ({self.reasons[name]})"
+            lines.append(line)
+            if name == "corrupted":
+                lines += [f"  {difference}" for difference in self.observation.differences]
+            if name == "foreign":
+                lines += [f"  {example}" for example in self.observation.foreign_examples]
+        return "\n".join([*lines, *self.observation.notes])
+
+    def require(self, **limits: int) -> None:
+        """Raise PlatformFailure if more of a class was counted than its limit, 0 unless given.
+
+        `reordered` is limited only where it is given. Raises NoEvidence when nothing was sent, when
+        nothing can be said of what was sent, or when the route can't show what is limited.
+        """
+        if self.sent == 0:
+            raise NoEvidence("Nothing was sent, so nothing can be said.", expected="records sent")
+        allowed = {**dict.fromkeys(LIMITED, 0), **limits}
+        over = [name for name, limit in allowed.items() if (getattr(self, name) or 0) > limit]
+        if over:
+            what = ", ".join(f"{getattr(self, name)} {name}" for name in over)
+            raise PlatformFailure(
+                f"Of {self.sent} records: {what}.",
+                seen=f"{self}\n{self.explain(*over)}",
+                expected=", ".join(f"{name} at most {allowed[name]}" for name in over),
+            )
+        if self.in_flight or self.unknown:
+            raise NoEvidence(
+                f"Of {self.sent} records, what became of {self.in_flight + self.unknown} "
+                "can't be said.",
+                seen=f"{self}\n{self.explain('in_flight', 'unknown')}",
+                expected="every record seen, refused or given up after its late window",
+            )
+        blind = [name for name in limits if getattr(self, name) is None]
+        if blind:
+            raise NoEvidence(
+                f"The route can't show what was asked for: {', '.join(blind)} is {NOT_OBSERVABLE}.",
+                seen=str(self),
+                to_try="don't limit it, or read the records where time and order are kept",
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """For reports: counts, ranges, reasons, examples, latencies in seconds."""
+        found: dict[str, Any] = {"sent": self.sent}
+        for name in (*CLASSES, *BESIDE):
+            count = getattr(self, name)
+            found[name] = NOT_OBSERVABLE if count is None else count
+        latency = self.observation.latency
+        found["latency_s"] = NOT_OBSERVABLE if latency is None else latency.to_dict()
+        found["records"] = {
+            name: shown_ranges(members, at_most=1000)
+            for name, members in self.members.items()
+            if members and name != "delivered"
+        }
+        found["reasons"] = dict(self.reasons)
+        found["corruptions"] = [str(difference) for difference in self.observation.differences]
+        found["foreign_examples"] = list(self.observation.foreign_examples)
+        found["notes"] = list(self.observation.notes)
+        return found
+
+
+def reconcile(expectation: Expectation, observation: Observation, *, now_us: int) -> Account:
+    """Put every record that was sent into its class, as things stand at `now_us`."""
+    from pyroaring import BitMap64  # noqa: PLC0415 - only who accounts loads it
+
+    sent = expectation.sent
+    seen = observation.seen & sent
+    late = seen & observation.late if observation.late is not None else BitMap64()
+    unseen = sent - seen
+    refused = unseen & expectation.refused
+    unknown = (unseen & expectation.unknown) - refused
+    missing = unseen - refused - unknown
+    lost = missing & BitMap64(range(expectation.closed_before(now_us)))
+    members = {
+        "delivered": seen - late,
+        "late": late,
+        "lost": lost,
+        "refused": refused,
+        "unknown": unknown,
+        "in_flight": missing - lost,
+        "duplicate": observation.duplicated,
+        "corrupted": observation.corrupted,
+        "contradicted": seen & expectation.refused,
+    }
+    count = {name: len(numbers) for name, numbers in members.items()}
+    if sum(count[name] for name in CLASSES) != len(sent):
+        raise AssertionError(f"the account does not add up: {count} of {len(sent)} sent")
+    return Account(
+        sent=len(sent),
+        delivered=count["delivered"],
+        late=count["late"] if observation.late is not None else None,
+        lost=count["lost"],
+        refused=count["refused"],
+        unknown=count["unknown"],
+        in_flight=count["in_flight"],
+        duplicate=observation.duplicate,
+        reordered=observation.reordered,
+        corrupted=count["corrupted"],
+        foreign=observation.foreign,
+        contradicted=count["contradicted"],
+        observation=observation,
+        members=members,
+        reasons=expectation.reasons,
+    )
+
+
+def shown_ranges(numbers: BitMap64, *, at_most: int = RANGES_SHOWN) -> str:
+    """`17, 20-21`; cut after `at_most` stretches, with how many there are."""
+    parts: list[str] = []
+    position = numbers.min() if numbers else None
+    while position is not None and len(parts) < at_most:
+        last = _end_of_stretch(numbers, position)
+        parts.append(str(position) if last == position else f"{position}-{last}")
+        position = _next_after(numbers, last)
+    text = ", ".join(parts)
+    return text if position is None else f"{text}, ... {len(numbers)} in all"
+
+
+def _end_of_stretch(numbers: BitMap64, first: int) -> int:
+    """The last number of the stretch without gaps that begins at `first`, by halving."""
+    low, high = first, numbers.max()
+    while low < high:
+        middle = (low + high + 1) // 2
+        if numbers.contains_range(first, middle + 1):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _next_after(numbers: BitMap64, number: int) -> int | None:
+    rank = numbers.rank(number)
+    return numbers[rank] if rank < len(numbers) else None
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"

@@ -1,0 +1,66 @@
+"""Whether a record came back as it was sent, column by column, less what the route can't carry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pytest_vdkprobe.accounting.observation import Difference, shown
+from pytest_vdkprobe.records import same, typed_value
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.accounting.expectation import Expectation
+
+LOSSES = {
+    "special floats": "NaN and infinities come back as null",
+    "negative zero": "-0.0 comes back as 0.0",
+    "empty text": "an empty text comes back as null",
+    "microseconds": "times come back with milliseconds only",
+}
+"""What a target or reader may declare that it can't carry, and what is then no corruption."""
+
+
+def differences(
+    expectation: Expectation,
+    seq: int,
+    *,
+    body: object,
+    digest: object,
+    columns: Mapping[str, Any] | None,
+    losses: Collection[str] = (),
+) -> list[Difference]:
+    """What of record `seq` is not as it was sent; `columns` is None where only the text landed."""
+    profile = expectation.profile
+    expected_body = profile.body(expectation.run_id, seq)
+    found = []
+    if body != expected_body:
+        found.append(Difference(seq, "body", shown(expected_body), shown(body)))
+    elif digest != (expected := profile.digest(expectation.run_id, seq)):
+        found.append(Difference(seq, "digest", shown(expected), shown(digest)))
+    if columns is None:
+        return found
+    sent = profile.payload(expectation.run_id, seq)
+    for name, wanted in profile.columns.items():
+        if name not in columns:
+            found.append(Difference(seq, name, shown(sent[name]), "no such column"))
+            continue
+        seen = typed_value(columns[name], wanted)
+        if not same(sent[name], seen) and not excused(sent[name], seen, losses):
+            found.append(Difference(seq, name, shown(sent[name]), shown(seen)))
+    return found
+
+
+def excused(sent: Any, seen: Any, losses: Collection[str]) -> bool:
+    """Whether the change is one that the route has declared."""
+    if isinstance(sent, float) and not math.isfinite(sent):
+        return "special floats" in losses and seen is None
+    if isinstance(sent, float) and sent == 0:
+        return "negative zero" in losses and isinstance(seen, float) and seen == 0
+    if sent == "":
+        return "empty text" in losses and seen is None
+    if isinstance(sent, datetime) and isinstance(seen, datetime):
+        cut = sent.replace(microsecond=sent.microsecond // 1000 * 1000)
+        return "microseconds" in losses and same(cut, seen)
+    return False

@@ -1,0 +1,168 @@
+"""A probe's record: who sent it, its number, when it was meant to be sent, what it carries.
+
+It is told from every other by run and number, never by counting, and from a changed copy of itself
+by a digest over a text that lands beside the typed columns, so that a database can check it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+
+ColumnType = Literal[
+    "bigint", "double", "boolean", "varchar", "decimal", "date", "timestamp", "timestamptz", "json"
+]
+"""`decimal` has 38 digits, 10 of them after the point; `timestamp` and `timestamptz` have
+microseconds; `timestamptz` is an instant, of which the zone it was written in may be lost."""
+
+LANDING: Mapping[str, ColumnType] = {
+    "run_id": "varchar",
+    "seq": "bigint",
+    "sent_at_us": "bigint",
+    "body": "varchar",
+    "digest": "varchar",
+}
+"""The columns that every record lands with, before those of its profile."""
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One probe event."""
+
+    run_id: str
+    seq: int
+    """From 0, without gaps."""
+    sent_at_us: int
+    """The intended send time: microseconds since the epoch, UTC."""
+    payload: dict[str, Any]
+    """Typed values by column."""
+    body: str
+    """The payload's canonical text, ASCII."""
+    digest: str
+    """MD5 of `body`, in hex."""
+
+
+def flat(record: Record) -> dict[str, Any]:
+    """What lands of a record: its columns in their order, with Python's own types."""
+    return {
+        "run_id": record.run_id,
+        "seq": record.seq,
+        "sent_at_us": record.sent_at_us,
+        "body": record.body,
+        "digest": record.digest,
+        **record.payload,
+    }
+
+
+def wire_json(record: Record) -> dict[str, Any]:
+    """The same as JSON has it: exact decimals, times and special floats travel as texts."""
+    return {name: wire_value(value) for name, value in flat(record).items()}
+
+
+def wire_value(value: Any) -> Any:
+    """One value as JSON has it; `NaN`, `Infinity` and `-Infinity` are texts."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return value
+
+
+def typed_value(value: Any, wanted: ColumnType) -> Any:
+    """What a reader saw, as the type that it was sent with; as it is where it can't be one.
+
+    Takes what drivers return (Decimal, datetime) as well as their JSON and SQL texts.
+    """
+    if value is None:
+        return None
+    try:
+        return _TYPED[wanted](value)
+    except (ValueError, TypeError, ArithmeticError, RecursionError):
+        return value
+
+
+def _bigint(value: Any) -> int:
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise TypeError
+    return int(value)
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, str) and value.lower() in ("true", "false", "t", "f"):
+        return value.lower() in ("true", "t")
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _decimal(value: Any) -> Decimal:
+    if isinstance(value, bool | float):
+        raise TypeError
+    return Decimal(value)
+
+
+def _date(value: Any) -> date:
+    if isinstance(value, str):
+        return date.fromisoformat(value)
+    if isinstance(value, datetime) or not isinstance(value, date):
+        raise TypeError
+    return value
+
+
+def _timestamp(value: Any) -> datetime:
+    seen = _moment(value)
+    if seen.tzinfo is not None:
+        raise TypeError
+    return seen
+
+
+def _instant(value: Any) -> datetime:
+    seen = _moment(value)
+    if seen.tzinfo is None:
+        raise TypeError
+    return seen
+
+
+def _moment(value: Any) -> datetime:
+    if isinstance(value, str):
+        return datetime.fromisoformat(value.replace(" UTC", "+00:00"))
+    if not isinstance(value, datetime):
+        raise TypeError
+    return value
+
+
+def _json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+_TYPED: dict[ColumnType, Any] = {
+    "bigint": _bigint,
+    "double": float,
+    "boolean": _boolean,
+    "varchar": lambda value: value,
+    "decimal": _decimal,
+    "date": _date,
+    "timestamp": _timestamp,
+    "timestamptz": _instant,
+    "json": _json,
+}
+
+
+def same(sent: Any, seen: Any) -> bool:
+    """Whether a value came back as it was sent: NaN equals NaN, -0.0 is not 0.0, 1 is not True."""
+    if isinstance(sent, float) and isinstance(seen, float):
+        if math.isnan(sent) or math.isnan(seen):
+            return math.isnan(sent) and math.isnan(seen)
+        return sent == seen and math.copysign(1, sent) == math.copysign(1, seen)
+    if isinstance(sent, bool) != isinstance(seen, bool):
+        return False
+    if isinstance(sent, datetime) and isinstance(seen, datetime):
+        return (sent.tzinfo is None) == (seen.tzinfo is None) and sent == seen
+    return bool(sent == seen)
