@@ -27,7 +27,10 @@ INTERRUPTED = 130
 def each(tasks: Iterable[T], work: Callable[[T], R], *, workers: int) -> Iterator[R]:
     """What `work` makes of each task, as they finish."""
     with suppress(ValueError):  # only the main thread may
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # SIGINT too: a shell starts what it puts in the background with SIGINT ignored, and all
+        # that we start would inherit that.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="soak")
     futures: list[Future[R]] = [pool.submit(work, task) for task in tasks]
     try:
