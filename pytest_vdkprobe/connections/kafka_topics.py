@@ -6,10 +6,12 @@ A broker confirms a create or delete before its own metadata shows it, so both a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from typing import TYPE_CHECKING
 
-from pytest_vdkprobe.connections.kafka import KafkaClients
+import msgspec
+
+from pytest_vdkprobe.connections.kafka import KafkaClients, KafkaConnection
 from pytest_vdkprobe.errors import ConfigError, LoginError, PlatformFailure, ProbeError
 from pytest_vdkprobe.waiting import Deadline, wait_until
 
@@ -18,49 +20,75 @@ if TYPE_CHECKING:
 
     from pytest_vdkprobe.leases import Lease, LeaseStore
 
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 LIMIT_S = 30.0
 """How long a topic or group may take to appear or to go."""
 LONGEST_POLL_S = 0.5
 READY = "ready"
+LARGEST_BYTES = 16 * 1024 * 1024
+"""Above any message of ours: how large is too large is the broker's to say."""
+
+
+def _roomy() -> dict[str, str]:
+    return {"max.message.bytes": str(LARGEST_BYTES)}
+
+
+class TopicSettings(KafkaConnection, frozen=True, kw_only=True):
+    """A topic, and what it shall be like if it has to be created."""
+
+    topic: str
+    create: bool = False
+    """Whether a missing topic may be created; it is removed after the run."""
+    partitions: int = 3
+    replication: int = -1
+    """Copies of each partition of a created topic; -1: as many as the brokers' default."""
+    topic_settings: dict[str, str] = msgspec.field(default_factory=_roomy)
+    """Of a created topic, by Kafka's own names. The default lets records of megabytes pass."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not _NAME.fullmatch(self.topic) or self.topic in {".", ".."}:
+            raise ValueError("topic: has 1 to 249 letters, digits, dots, dashes and underscores")
+        if self.partitions < 1:
+            raise ValueError("partitions: must be at least 1")
 
 
 class OwnTopic:
     """One topic: found, or created where that is allowed, and then removed by us."""
 
     def __init__(
-        self, clients: KafkaClients, topic: str, *, leases: LeaseStore | None, key: str
+        self,
+        clients: KafkaClients,
+        settings: TopicSettings,
+        *,
+        leases: LeaseStore | None,
+        key: str,
     ) -> None:
         self._clients = clients
-        self._topic = topic
+        self._settings = settings
+        self._topic = settings.topic
         self._leases = leases
         self._key = key
         self._lease: Lease | None = None
         self._created = False
 
-    def ensure(
-        self,
-        *,
-        create: bool,
-        partitions: int = 1,
-        replication: int = -1,
-        settings: Mapping[str, str] | None = None,
-    ) -> None:
+    def ensure(self) -> None:
         """Return when every partition of the topic has a leader.
 
         Raises ConfigError for one that is missing and may not be created, LoginError when the
-        brokers don't let us, PlatformFailure when it does not become ready.
+        brokers don't let us, WaitFailure when it does not become ready.
         """
         admin = self._clients.admin()
         try:
             if not _state(admin, self._topic):
-                if not create:
+                if not self._settings.create:
                     raise ConfigError(
                         f"Kafka has no topic {self._topic}.",
                         key=f"{self._key}.topic",
                         value=self._topic,
                         to_try="check its name, or let it be created: create = true",
                     )
-                self._create(admin, partitions, replication, settings or {})
+                self._create(admin)
             wait_until(
                 f"topic {self._topic}",
                 lambda: _state(admin, self._topic),
@@ -74,13 +102,7 @@ class OwnTopic:
         finally:
             admin.close()
 
-    def _create(
-        self,
-        admin: KafkaAdminClient,
-        partitions: int,
-        replication: int,
-        settings: Mapping[str, str],
-    ) -> None:
+    def _create(self, admin: KafkaAdminClient) -> None:
         from kafka import errors  # noqa: PLC0415 - loaded with the client
 
         place = self._clients.connection.place
@@ -88,33 +110,71 @@ class OwnTopic:
             self._lease = self._leases.take("topic", self._topic, where={"kafka": place})
         wanted = {
             self._topic: {
-                "num_partitions": partitions,
-                "replication_factor": replication,
-                "configs": dict(settings),
+                "num_partitions": self._settings.partitions,
+                "replication_factor": self._settings.replication,
+                "configs": self._settings.topic_settings,
             }
         }
+        self._created = True
         try:
             admin.create_topics(wanted, timeout_ms=LIMIT_S * 1000)
         except errors.TopicAlreadyExistsError:
             # Somebody was quicker: it is theirs.
             self._forget()
-            return
         except errors.KafkaError as exc:
-            if isinstance(exc, errors.BrokerResponseError):
-                # The broker's own no; after a cut line nobody knows, and the lease stays.
+            if isinstance(exc, errors.BrokerResponseError) and not isinstance(
+                exc, errors.RequestTimedOutError
+            ):
+                # The broker's own no. After a cut line nobody knows, and it is removed later.
                 self._forget()
             raise refused(f"The topic {self._topic} can't be created", exc, place) from exc
-        self._created = True
 
     def remove(self) -> None:
         """Delete what `ensure` created, see it gone, release its lease. May be called again."""
-        if self._lease is None and not self._created:
-            return
-        remove_topic(self._clients, self._topic)
-        self._created = False
-        self._forget()
+        if self._created:
+            remove_topic(self._clients, self._topic)
+            self._forget()
 
     def _forget(self) -> None:
+        self._created = False
+        if self._lease is not None:
+            self._lease.release()
+            self._lease = None
+
+
+class OwnGroup:
+    """One consumer group: used, and removed by us if it was not there before."""
+
+    def __init__(self, clients: KafkaClients, group: str, *, leases: LeaseStore | None) -> None:
+        self._clients = clients
+        self._group = group
+        self._leases = leases
+        self._lease: Lease | None = None
+        self._ours = False
+
+    def claim(self) -> None:
+        """Note whether joining will create it, with a lease if so."""
+        from kafka import errors  # noqa: PLC0415 - loaded with the client
+
+        admin = self._clients.admin()
+        place = self._clients.connection.place
+        try:
+            known = {str(each["group_id"]) for each in admin.list_groups()}
+        except errors.KafkaError as exc:
+            raise refused("The groups can't be listed", exc, place) from exc
+        finally:
+            admin.close()
+        if self._group in known:
+            return
+        if self._leases is not None:
+            self._lease = self._leases.take("group", self._group, where={"kafka": place})
+        self._ours = True
+
+    def remove(self) -> None:
+        """Delete the group if `claim` found it new, see it gone, release its lease."""
+        if self._ours:
+            remove_group(self._clients, self._group)
+            self._ours = False
         if self._lease is not None:
             self._lease.release()
             self._lease = None

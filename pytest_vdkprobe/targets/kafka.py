@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import msgspec
 
 from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
-from pytest_vdkprobe.connections.kafka import KafkaClients, KafkaConnection
-from pytest_vdkprobe.connections.kafka_topics import OwnTopic
+from pytest_vdkprobe.connections.kafka import KafkaClients
+from pytest_vdkprobe.connections.kafka_topics import LARGEST_BYTES, OwnTopic, TopicSettings
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.records import wire_json
 
@@ -30,30 +30,14 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.waiting import Deadline
 
 BATCH = 500
-LARGEST_BYTES = 16 * 1024 * 1024
-"""Above any message of ours: how large is too large is the broker's to say."""
 CLOSE_S = 2.0
 
 _FIELD = re.compile(r"\{(\w+)\}")
 
 
-def _roomy() -> dict[str, str]:
-    return {"max.message.bytes": str(LARGEST_BYTES)}
-
-
-class KafkaTargetSettings(
-    KafkaConnection, frozen=True, kw_only=True, tag_field="kind", tag="kafka"
-):
+class KafkaTargetSettings(TopicSettings, frozen=True, kw_only=True, tag_field="kind", tag="kafka"):
     """A topic to send to."""
 
-    topic: str
-    create: bool = False
-    """Whether a missing topic may be created; it is removed after the run."""
-    partitions: int = 3
-    replication: int = -1
-    """Copies of each partition of a created topic; -1: as many as the brokers' default."""
-    topic_settings: dict[str, str] = msgspec.field(default_factory=_roomy)
-    """Of a created topic, by Kafka's own names. The default lets records of megabytes pass."""
     key: str | None = None
     """The message's key: text with {seq}, {run_id} or {COLUMN} in it. Records with the same key
     keep their order; without a key they are spread over the partitions."""
@@ -73,7 +57,7 @@ class KafkaTargetSettings(
         super().__post_init__()
         if self.idempotence and self.acks != "all":
             raise ValueError('idempotence: needs acks = "all", which is the default')
-        for name in ("partitions", "batch", "batch_bytes"):
+        for name in ("batch", "batch_bytes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be at least 1")
         if self.linger_ms < 0:
@@ -95,7 +79,7 @@ class KafkaTarget:
         self.settings = settings
         self.batch = settings.batch
         self._clients = KafkaClients(settings, base_dir=base_dir, key="target")
-        self._topic = OwnTopic(self._clients, settings.topic, leases=leases, key="target")
+        self._topic = OwnTopic(self._clients, settings, leases=leases, key="target")
         self._producer: KafkaProducer | None = None
         self._headers = [(name, value.encode()) for name, value in settings.headers.items()]
         self._encode = msgspec.json.Encoder().encode
@@ -118,12 +102,7 @@ class KafkaTarget:
                     value=settings.key,
                     expected="names in braces out of: " + ", ".join(sorted(known)),
                 )
-        self._topic.ensure(
-            create=settings.create,
-            partitions=settings.partitions,
-            replication=settings.replication,
-            settings=settings.topic_settings,
-        )
+        self._topic.ensure()
         if self._producer is None:
             self._producer = self._clients.producer(**self._producer_settings())
 
