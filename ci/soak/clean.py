@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -106,7 +107,11 @@ def run_clean(run: Run) -> Clean:
         platform.plant("status", share=AMBIGUOUS, when="after")
         platform.plant("slow", share=SLOW, delay_s=LATE_S)
         path = configuration(platform, folder, run=LIMITS)
-        heard = heartbeat(path, *([] if run.full else ["--vdk-quick"]))
+        try:
+            heard = heartbeat(path, *([] if run.full else ["--vdk-quick"]))
+        except (AssertionError, subprocess.TimeoutExpired) as exc:
+            # It left no report, or did not end: the worst of false alarms.
+            return Clean(run, -1, f"{type(exc).__name__}: {exc}", 0, [])
         hits = sum(platform.faults.planted().values())
         platform.faults.clear()
         bugs = "".join(platform.bugs)
