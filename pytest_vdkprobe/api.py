@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pytest_vdkprobe.accounting.account import Account
+from pytest_vdkprobe.accounting.profiles import Profile
 from pytest_vdkprobe.config import Configuration
 from pytest_vdkprobe.control.client import ControlClient
 from pytest_vdkprobe.control.settings import ControlSettings
@@ -16,11 +18,15 @@ from pytest_vdkprobe.jobs.settings import JobSettings
 from pytest_vdkprobe.journeys.data_job import DataJobSubject
 from pytest_vdkprobe.journeys.run import Run
 from pytest_vdkprobe.journeys.steps import StepRecord
+from pytest_vdkprobe.routes.kinds import register_reader, register_target
+from pytest_vdkprobe.routes.passage import Passage
+from pytest_vdkprobe.routes.route import Route
 from pytest_vdkprobe.secrets import Secret, redact
 from pytest_vdkprobe.verdicts import Verdict
 from pytest_vdkprobe.waiting import Deadline, wait_until
 
 __all__ = [
+    "Account",
     "ConfigError",
     "Configuration",
     "ControlClient",
@@ -29,13 +35,18 @@ __all__ = [
     "Deadline",
     "JobSettings",
     "NoEvidence",
+    "Passage",
     "PlatformFailure",
     "ProbeError",
+    "Profile",
+    "Route",
     "Run",
     "Secret",
     "StepRecord",
     "Verdict",
     "WaitFailure",
     "redact",
+    "register_reader",
+    "register_target",
     "wait_until",
 ]

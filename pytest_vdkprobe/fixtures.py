@@ -17,11 +17,13 @@ from pytest_vdkprobe.journeys.run import RUN_KEY, Run
 if TYPE_CHECKING:
     import requests
 
+    from pytest_vdkprobe.accounting.profiles import Profile
     from pytest_vdkprobe.config import Configuration
     from pytest_vdkprobe.control.auth import Auth
     from pytest_vdkprobe.control.client import ControlClient
     from pytest_vdkprobe.control.settings import ControlSettings
     from pytest_vdkprobe.journeys.data_job import DataJobSubject
+    from pytest_vdkprobe.routes.route import Route
 
 
 @pytest.fixture(scope="session")
@@ -115,6 +117,31 @@ def vdk_job(vdk_subject: str, vdk_control: ControlClient, vdk_run: Run) -> Itera
 
     with open_subject(vdk_subject, vdk_control, vdk_run) as subject:
         yield subject
+
+
+@pytest.fixture(scope="module")
+def vdk_route(vdk_subject: str, vdk_run: Run) -> Iterator[Route]:
+    """The configured route of this journey: `send(profile)`, `reconcile(passage)`, `allowed`.
+
+    Module scope: one for each journey; each profile has its own table, topic or file. What it
+    created is removed at the end whatever happened, and a run that was killed leaves leases by
+    which the next one removes it.
+    """
+    from pytest_vdkprobe.journeys.route_subject import open_route  # noqa: PLC0415 - if wanted
+
+    with open_route(vdk_subject, vdk_run) as route:
+        yield route
+
+
+@pytest.fixture
+def vdk_profile(request: pytest.FixtureRequest) -> Profile:
+    """A payload profile: what is sent through the route. Each of `routes.profiles` is a step.
+
+    Function scope; parametrized by the configuration.
+    """
+    from pytest_vdkprobe.accounting.profiles import profile  # noqa: PLC0415 - inert unless used
+
+    return profile(request.param)
 
 
 @pytest.fixture(autouse=True)

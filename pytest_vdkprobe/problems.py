@@ -6,7 +6,7 @@ does not let pass: sections of the known rooms, secrets, job directories, names 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
 
 def find_problems(
-    configuration: Configuration, *, need_control: bool = True
+    configuration: Configuration,
+    *,
+    need_control: bool = True,
+    placeholders: Mapping[str, str] | None = None,
 ) -> tuple[list[ConfigError], list[str]]:
     """All problems at once, and warnings about job directories.
 
     Without `need_control` a configuration may do without a Control Service, since a user's own
-    scenarios may.
+    scenarios may. `placeholders` are examples of what a run fills into the texts of routes.
     """
     from pytest_vdkprobe.config.legacy import LegacySettings  # noqa: PLC0415 - as late as possible
     from pytest_vdkprobe.control.auth import make_auth  # noqa: PLC0415 - `vdkprobe --help` is quick
@@ -48,6 +51,10 @@ def find_problems(
         for index, job in enumerate(jobs):
             if job.path is not None:
                 problems += _raised(partial(_load_job, configuration, job, index, warnings))
+    if "routes" in configuration:
+        from pytest_vdkprobe.routes.problems import find_problems as of_routes  # noqa: PLC0415 - ditto
+
+        problems += of_routes(configuration, placeholders)
     return problems, warnings
 
 

@@ -51,6 +51,7 @@ class Ledger:
         self.reasons: dict[str, str] = {}
         """The first reason for each outcome but acknowledged."""
         self._head = head
+        self._start_us = head.start_us
         self._descriptor: int | None = descriptor
 
     @classmethod
@@ -124,6 +125,11 @@ class Ledger:
         """The first number that was never used."""
         return self.sent.max() + 1 if self.sent else 0
 
+    def restart(self, start_us: int) -> None:
+        """The schedule began at another time: somebody else sends, and told it afterwards."""
+        self._write(f"S {start_us}")
+        self._start_us = start_us
+
     def intend(self, seqs: range) -> None:
         """These are about to be sent. Raises ProbeError if one was before: no number twice."""
         if seqs and self.sent.intersection_cardinality(_bitmap(seqs)):
@@ -158,7 +164,7 @@ class Ledger:
             sent=self.sent.copy(),
             acknowledged=self.acknowledged.copy(),
             refused=self.refused.copy(),
-            start_us=head.start_us,
+            start_us=self._start_us,
             rate_per_s=head.rate_per_s,
             within_s=within_s,
             late_s=late_s,
@@ -183,6 +189,9 @@ class Ledger:
     def _take(self, text: str) -> None:
         """One line of a file that is opened again."""
         letter, _, rest = text.partition(" ")
+        if letter == "S":
+            self._start_us = int(rest)
+            return
         numbers, _, reason = rest.partition(" ")
         first, _, last = numbers.partition("-")
         seqs = range(int(first), int(last) + 1)

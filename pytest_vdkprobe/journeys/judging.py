@@ -122,6 +122,15 @@ def first_finding(exc: BaseException | None) -> Finding | None:
     return None
 
 
+def _told(value: Any) -> Any:
+    """Plain data with its texts made presentable, at any depth."""
+    if isinstance(value, str):
+        return presentable(value)
+    if isinstance(value, dict):
+        return {str(key): _told(part) for key, part in value.items()}
+    return [_told(part) for part in value] if isinstance(value, list | tuple) else value
+
+
 def as_data(
     call: pytest.CallInfo[Any],
     verdict: Verdict | str,
@@ -154,5 +163,6 @@ def as_data(
             "duration_s": round(step.elapsed_s, 3),
             "polls": step.polls,
             "evidence": list(step.evidences),
+            **{name: _told(value) for name, value in step.attached.items()},
         }
     return data

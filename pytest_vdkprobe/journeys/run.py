@@ -6,6 +6,7 @@ lives in pytest's stash. Nothing in it is created before somebody asks for it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +54,8 @@ class Run:
         """The steps selected in this process, by journey; empty on xdist's controller."""
         self.swept: list[str] = []
         """What this process removed of earlier, killed runs before it began."""
+        self.placeholders: Mapping[str, str] = {}
+        """What `{name}` stands for in the texts of routes, beside what each passage knows."""
         self._report_folder = report_folder
         self._leases: LeaseStore | None = None
 

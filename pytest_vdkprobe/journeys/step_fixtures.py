@@ -1,10 +1,11 @@
-"""The two fixtures that a journey is made of: its subject, and the step under way."""
+"""What a journey is made of: its subject, the step under way, a step for each parameter."""
 
 from __future__ import annotations
 
 import pytest
 
 from pytest_vdkprobe.errors import ConfigError
+from pytest_vdkprobe.journeys import route_subject
 from pytest_vdkprobe.journeys.scenarios import Journey
 from pytest_vdkprobe.journeys.steps import STEP_KEY, StepRecord
 
@@ -23,6 +24,11 @@ def vdk_subject(request: pytest.FixtureRequest) -> str:
         key="pytestmark",
         to_try='mark the module: pytestmark = pytest.mark.vdk_journey("jobs")',
     )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a step of each profile of the route that a journey is run for."""
+    route_subject.parametrize(metafunc)
 
 
 @pytest.fixture

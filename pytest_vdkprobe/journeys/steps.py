@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -45,6 +45,8 @@ class StepRecord:
         self.evidences: list[str] = []
         self.polls = 0
         self.last_wait: WaitEvent | None = None
+        self.attached: dict[str, Any] = {}
+        """What else the report shall hold of this step, by name: plain data, redacted by us."""
         self.exchanges: Iterable[object] = ()
         """Requests and answers of this step (each with `to_dict()`), kept when it does not pass."""
         self.deadline = Deadline.after(self.limit_s)
@@ -95,6 +97,10 @@ class StepRecord:
     def evidence(self, text: str) -> None:
         """Say what was seen that makes this step pass. A step that says nothing does not pass."""
         self.evidences.append(presentable(text))
+
+    def attach(self, name: str, data: dict[str, Any]) -> None:
+        """Let the report hold plain data of this step, whatever its verdict: an account, say."""
+        self.attached[name] = data
 
     def saw(self, event: WaitEvent) -> None:
         """Remember a poll of a wait that happened in this step."""

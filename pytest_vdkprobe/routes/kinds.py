@@ -14,12 +14,13 @@ from pytest_vdkprobe.config.nearest import did_you_mean
 from pytest_vdkprobe.errors import ConfigError
 
 Side = Literal["target", "reader"]
+SIDES: tuple[Side, ...] = ("target", "reader")
 
 
 class Kind(NamedTuple):
     """One kind of target or reader."""
 
-    settings: type
+    settings: type[Any]
     """A msgspec.Struct tagged with the kind's name, that forbids unknown fields."""
     make: Callable[..., Any]
     """Called with the settings and, by keyword, the store for `leases` and `base_dir`."""

@@ -1,0 +1,68 @@
+"""A route as the subject of a journey: bounded by the running step, told in its report, removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_vdkprobe.journeys.run import RUN_KEY
+from pytest_vdkprobe.journeys.scenarios import NOTHING, Journey
+from pytest_vdkprobe.waiting import Deadline
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.journeys.run import Run
+    from pytest_vdkprobe.routes.route import Route
+
+PROFILE = "vdk_profile"
+JOB_SENDER = "vdk_job_sender"
+"""A test that asks for this lets a data job send; any other sends itself."""
+
+
+@contextmanager
+def open_route(name: str, run: Run) -> Iterator[Route]:
+    """The route called `name`, and its removal."""
+    from pytest_vdkprobe.leases import Renewer  # noqa: PLC0415 - inert unless used
+    from pytest_vdkprobe.routes.route import Route  # noqa: PLC0415 - as above
+
+    def deadline() -> Deadline:
+        if run.step is not None:
+            return run.step.deadline
+        return Deadline.after(run.cleanup_timeout_s, "time for the cleanup")
+
+    def tell(account: dict[str, Any]) -> None:
+        if run.step is not None:
+            run.step.attach("account", account)
+
+    route = Route(
+        run.configuration,
+        name,
+        run_id=run.run_id,
+        leases=run.leases,
+        folder=run.report_folder,
+        placeholders=run.placeholders,
+        deadline=deadline,
+        tell=tell,
+    )
+    with Renewer(run.leases), route:
+        yield route
+
+
+def parametrize(metafunc: pytest.Metafunc) -> None:
+    """One step for each profile of the journey's route, in the way that the test sends."""
+    if PROFILE not in metafunc.fixturenames:
+        return
+    journey = metafunc.definition.getparent(Journey)
+    if journey is None:
+        return
+    from pytest_vdkprobe.routes.route import profiles_of  # noqa: PLC0415 - inert unless used
+    from pytest_vdkprobe.routes.settings import DIRECT, JOB  # noqa: PLC0415 - as above
+
+    way = JOB if JOB_SENDER in metafunc.fixturenames else DIRECT
+    configuration = metafunc.config.stash[RUN_KEY].configuration
+    names = profiles_of(configuration, journey.subject, way=way)
+    metafunc.parametrize(
+        PROFILE, names or [NOTHING], indirect=True, ids=names or ["nothing"], scope="function"
+    )

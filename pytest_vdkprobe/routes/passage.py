@@ -1,0 +1,210 @@
+"""One profile on its way through one route: prepared, sent on a schedule, accounted for, removed.
+
+Each passage has its own target, reader and ledger, so that what one leaves can't disturb another.
+The account is drawn up with every look and survives whatever ends the passage: what was sent by
+then is never forgotten.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pytest_vdkprobe.accounting.account import reconcile
+from pytest_vdkprobe.accounting.ledger import Ledger
+from pytest_vdkprobe.errors import NoEvidence
+from pytest_vdkprobe.routes.schedule import Schedule
+from pytest_vdkprobe.waiting import Deadline, wait_until
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.accounting.account import Account
+    from pytest_vdkprobe.accounting.expectation import Expectation
+    from pytest_vdkprobe.accounting.profiles import Profile
+    from pytest_vdkprobe.readers.reader import Reader
+    from pytest_vdkprobe.routes.settings import RouteSettings
+    from pytest_vdkprobe.targets.target import Target
+
+SEND_PAUSE_S = 0.02
+"""The longest pause between two batches: what falls due meanwhile is the next one."""
+LOOK_PAUSE_S = 0.5
+"""The longest pause between two looks of the reader."""
+
+
+class Passage:
+    """`prepare()`, `send()` and `reconcile()` are called once each, in this order."""
+
+    def __init__(
+        self,
+        settings: RouteSettings,
+        profile: Profile,
+        *,
+        way: str,
+        run_id: str,
+        target: Target,
+        reader: Reader,
+        ledger_path: Path,
+    ) -> None:
+        self.settings = settings
+        self.profile = profile
+        self.way = way
+        self.run_id = run_id
+        self.target = target
+        self.reader = reader
+        self.ledger_path = ledger_path
+        self.account: Account | None = None
+        """The last that was drawn up; None before the first look."""
+        self._ledger: Ledger | None = None
+        self._schedule: Schedule | None = None
+
+    def __str__(self) -> str:
+        return f"{self.settings.name} {self.way}[{self.profile.name}]"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def prepare(self) -> None:
+        """Get both ends ready: places found or created, the reader proven ready."""
+        self.target.prepare(self.profile.columns)
+        self.reader.prepare(self.profile.columns)
+
+    def send(self, *, deadline: Deadline) -> None:
+        """Send every record once, each at its time or as soon after it as the target takes it."""
+        settings = self.settings
+        schedule = Schedule(settings.records, rate_per_s=settings.rate_per_s)
+        ledger = self.open_ledger(schedule.start_us)
+        self._schedule = schedule
+
+        def send_due() -> str:
+            while not deadline.expired and (seqs := schedule.due(self.target.batch)):
+                self._send(ledger, seqs, schedule, deadline)
+                if len(seqs) < self.target.batch:
+                    break
+            return (
+                f"sent {len(ledger.sent)} of {settings.records}, "
+                f"acknowledged {len(ledger.acknowledged)}"
+            )
+
+        wait_until(
+            f"records into {self}",
+            send_due,
+            done=lambda _state: schedule.done or deadline.expired,
+            deadline=deadline,
+            describe=str,
+            longest_pause_s=SEND_PAUSE_S,
+        )
+
+    def open_ledger(self, start_us: int) -> Ledger:
+        """The ledger, made now; for a sender other than the target, which settles it itself."""
+        self._ledger = Ledger.create(
+            self.ledger_path,
+            run_id=self.run_id,
+            profile=self.profile.name,
+            start_us=start_us,
+            rate_per_s=self.settings.rate_per_s,
+        )
+        return self._ledger
+
+    def reconcile(self, *, deadline: Deadline) -> Account:
+        """Look until every record has come out or its late window has closed; the account then.
+
+        Raises what the reader raises where it can't look any more; `account` keeps what was known.
+        """
+        expectation = self._expectation()
+        closes = Deadline.after(max(0.0, (expectation.closes_us - self._now_us()) / 1e6))
+        quiet: list[Deadline] = []
+
+        def look() -> Account:
+            # Whatever is not there when a look begins after the window has closed is lost.
+            now_us = self._now_us()
+            observation = self.reader.observe(expectation, deadline=deadline)
+            self.account = reconcile(expectation, observation, now_us=now_us)
+            return self.account
+
+        def ended(account: Account) -> bool:
+            if account.settled or (closes.expired and account.in_flight == 0):
+                if not quiet:
+                    quiet.append(Deadline.after(self.settings.quiet_s))
+                return quiet[0].expired
+            quiet.clear()
+            return deadline.expired
+
+        account = wait_until(
+            f"records out of {self}",
+            look,
+            done=ended,
+            deadline=deadline,
+            describe=_progress,
+            longest_pause_s=LOOK_PAUSE_S,
+        ).value
+        if len(expectation.sent) < self.settings.records:
+            raise NoEvidence(
+                f"Only {len(expectation.sent)} of {self.settings.records} records could be sent "
+                f"before {deadline.name} had passed.",
+                seen=str(account),
+                to_try="send fewer records (records), or give the step more time (run.limits)",
+            )
+        return account
+
+    def remove(self) -> list[str]:
+        """Delete what the two ends created and see it gone; the ledger of a good passage as well.
+
+        Both are tried even if one fails.
+        """
+        with ExitStack() as stack:
+            stack.callback(self.target.remove)
+            stack.callback(self.reader.remove)
+        if self._ledger is not None:
+            self._ledger.close()
+        if self.account is not None and self.account.delivered == self.account.sent:
+            self.ledger_path.unlink(missing_ok=True)
+        return [str(self)]
+
+    def close(self) -> None:
+        """Let go of connections and files. May be called again."""
+        with ExitStack() as stack:
+            stack.callback(self.target.close)
+            stack.callback(self.reader.close)
+            if self._ledger is not None:
+                stack.callback(self._ledger.close)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The account for reports, with whose it is, and what the route is known not to carry."""
+        told: dict[str, Any] = {
+            "route": self.settings.name,
+            "way": self.way,
+            "profile": self.profile.name,
+            "losses": {**self.target.losses, **self.reader.losses},
+        }
+        if self.account is not None:
+            told |= self.account.to_dict()
+        elif self._ledger is not None:
+            told |= {"sent": len(self._ledger.sent), "acknowledged": len(self._ledger.acknowledged)}
+        if self.ledger_path.exists():
+            told["ledger"] = str(self.ledger_path)
+        return told
+
+    def _send(self, ledger: Ledger, seqs: range, schedule: Schedule, deadline: Deadline) -> None:
+        records = [
+            self.profile.make(self.run_id, seq, sent_at_us=schedule.intended_us(seq))
+            for seq in seqs
+        ]
+        ledger.intend(seqs)
+        ledger.settle(seqs, self.target.send(records, deadline=deadline))
+
+    def _expectation(self) -> Expectation:
+        if self._ledger is None:
+            raise NoEvidence(f"Nothing was sent into {self}.", expected="send() before reconcile()")
+        return self._ledger.expectation(
+            within_s=self.settings.within_s, late_s=self.settings.late_s
+        )
+
+    def _now_us(self) -> int:
+        return self._schedule.now_us if self._schedule is not None else Schedule.clock_us()
+
+
+def _progress(account: Account) -> str:
+    return f"seen {account.seen} of {account.sent}, in flight {account.in_flight}"

@@ -1,0 +1,172 @@
+"""A configured route: what a scenario sends records through and has them accounted for.
+
+Works without pytest: `with Route(configuration, "events", run_id="...", leases=store) as route:`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import ChainMap
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from pytest_vdkprobe.errors import ConfigError
+from pytest_vdkprobe.routes.kinds import Side, kind_of
+from pytest_vdkprobe.routes.passage import Passage
+from pytest_vdkprobe.routes.settings import DIRECT, JobIngestion, RouteSettings
+from pytest_vdkprobe.waiting import Deadline
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.accounting.account import Account
+    from pytest_vdkprobe.accounting.profiles import Profile
+    from pytest_vdkprobe.config import Configuration
+    from pytest_vdkprobe.leases import LeaseStore
+
+UNLIMITED_S = 3600.0
+"""A passage outside of a step ends by its windows; this is for what hangs."""
+
+
+class Route:
+    """Where records go in, and where they must come out.
+
+    `placeholders` are filled into the texts of the route's ends, beside {run}, {profile} and {way};
+    `deadline` tells the running step's; `tell` is given each account as it stands when a passage
+    ends, whether well or not.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        name: str,
+        *,
+        run_id: str,
+        leases: LeaseStore | None = None,
+        folder: Path,
+        placeholders: Mapping[str, str] | None = None,
+        deadline: Callable[[], Deadline] | None = None,
+        tell: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        self.configuration = configuration
+        self.index, self.settings = _find(configuration, name)
+        self.run_id = run_id
+        self._leases = leases
+        self._folder = folder
+        self._placeholders = placeholders or {}
+        self._deadline = deadline or (lambda: Deadline.after(UNLIMITED_S))
+        self._tell = tell or (lambda _told: None)
+        self._passages: list[Passage] = []
+
+    @property
+    def name(self) -> str:
+        """As it is configured."""
+        return self.settings.name
+
+    @property
+    def allowed(self) -> Mapping[str, int]:
+        """How many of each class the configuration tolerates: for `account.require`."""
+        return self.settings.allow
+
+    def __str__(self) -> str:
+        return f"{self.settings.target.kind} -> {self.settings.reader.kind}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def passage(self, wanted: Profile, *, way: str = DIRECT) -> Passage:
+        """A passage with ends of its own, not yet opened; `remove()` removes what they make."""
+        placeholders = self._filling(wanted, way)
+        found = Passage(
+            self.settings,
+            wanted,
+            way=way,
+            run_id=self.run_id,
+            target=self._end("target", placeholders),
+            reader=self._end("reader", placeholders),
+            ledger_path=self._folder / f"{_plain(self.name)}-{way}-{wanted.name}.ledger",
+        )
+        self._passages.append(found)
+        return found
+
+    def job(self, wanted: Profile, *, way: str) -> JobIngestion:
+        """How a data job sends this profile, with the placeholders filled."""
+        key = ("routes", str(self.index), "job")
+        filling = self._filling(wanted, way)
+        return self.configuration.table(key, JobIngestion, placeholders=filling)
+
+    def send(self, wanted: Profile) -> Passage:
+        """Prepare both ends and send every record of the profile; for `reconcile`."""
+        passage = self.passage(wanted)
+        try:
+            passage.prepare()
+            passage.send(deadline=self._deadline())
+        except BaseException:
+            self._tell(passage.to_dict())
+            raise
+        return passage
+
+    def reconcile(self, passage: Passage) -> Account:
+        """Read until every record has come out or been given up, and say what became of each."""
+        try:
+            return passage.reconcile(deadline=self._deadline())
+        finally:
+            self._tell(passage.to_dict())
+
+    def remove(self) -> list[str]:
+        """Delete what its passages created and prove it gone; what each removed, a line each."""
+        removed: list[str] = []
+        passages, self._passages = self._passages, []
+        with ExitStack() as stack:
+            for passage in passages:
+                stack.enter_context(passage)
+                stack.callback(_remove, passage, removed)
+        return removed
+
+    def close(self) -> None:
+        """Remove what is still there. May be called again."""
+        self.remove()
+
+    def _filling(self, wanted: Profile, way: str) -> Mapping[str, str]:
+        """What placeholders stand for; looked up only where one is: some start an engine."""
+        own = {"run": self.run_id, "profile": wanted.name, "way": way, "route": _plain(self.name)}
+        return ChainMap(own, cast("dict[str, str]", self._placeholders))
+
+    def _end(self, side: Side, placeholders: Mapping[str, str]) -> Any:
+        key = ("routes", str(self.index), side)
+        name = getattr(self.settings, side).kind
+        kind = kind_of(side, name, file=self.configuration.name, key=".".join((*key, "kind")))
+        settings = self.configuration.table(key, kind.settings, placeholders=placeholders)
+        return kind.make(settings, leases=self._leases, base_dir=self.configuration.base_dir)
+
+
+def _remove(passage: Passage, removed: list[str]) -> None:
+    removed += passage.remove()
+
+
+def _find(configuration: Configuration, name: str) -> tuple[int, RouteSettings]:
+    routes = configuration.sections("routes", RouteSettings)
+    for index, settings in enumerate(routes):
+        if settings.name == name:
+            return index, settings
+    raise ConfigError(
+        f"There is no route called {name}.",
+        file=configuration.name,
+        key="routes",
+        value=name,
+        expected="one of " + ", ".join(settings.name for settings in routes),
+    )
+
+
+def _plain(name: str) -> str:
+    """A name that a file, a table and a topic may have."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+def profiles_of(configuration: Configuration, name: str, *, way: str) -> list[str]:
+    """What is sent through a route in one way, by the names of the profiles."""
+    _, settings = _find(configuration, name)
+    return list(settings.profiles) if way in settings.ways else []

@@ -1,0 +1,63 @@
+"""The engines' addresses as placeholders of a configuration, which start an engine when looked up.
+
+The sandbox's routes lead to real servers, but a run that only heartbeats must not pay for them. So
+their tables say `{postgres_port}`, and the first passage that needs it has PostgreSQL started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from pytest_vdkprobe.sandbox.engines.messages import Run
+from pytest_vdkprobe.sandbox.environment import Progress
+
+PLACEHOLDERS = {
+    "postgres_host": ("postgres", "host"),
+    "postgres_port": ("postgres", "port"),
+    "postgres_user": ("postgres", "user"),
+    "kafka_servers": ("kafka", "endpoint"),
+    "trino_host": ("trino", "host"),
+    "trino_port": ("trino", "port"),
+    "trino_user": ("trino", "user"),
+}
+"""Placeholder -> the engine and what of its address."""
+
+
+class EngineAddresses(Mapping[str, str]):
+    """What the placeholders stand for in one run, on any of its processes."""
+
+    def __init__(self, run: Run, *, progress: Progress | None = None) -> None:
+        self.run = run
+        self._progress = progress
+        self._known: dict[str, Any] = {}
+
+    @classmethod
+    def told(cls, told: object) -> EngineAddresses:
+        """From what `tell` of another process of the run said."""
+        return cls(msgspec.convert(told, Run))
+
+    def tell(self) -> object:
+        """Plain data, for the other processes of the run."""
+        return msgspec.to_builtins(self.run)
+
+    def __getitem__(self, name: str) -> str:
+        engine, part = PLACEHOLDERS[name]
+        if engine not in self._known:
+            from pytest_vdkprobe.sandbox.engines.sharing import acquire  # noqa: PLC0415 - if wanted
+
+            addresses = acquire([engine], run=self.run, progress=self._progress)
+            self._known[engine] = getattr(addresses, engine)
+        return str(getattr(self._known[engine], part))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(PLACEHOLDERS)
+
+    def __len__(self) -> int:
+        return len(PLACEHOLDERS)
+
+    def __contains__(self, name: object) -> bool:
+        # Mapping's own would look the value up, and so start the engine.
+        return name in PLACEHOLDERS
