@@ -11,7 +11,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pytest_vdkprobe.errors import Finding, LeaseError, PlatformFailure, WaitFailure
+from pytest_vdkprobe.errors import (
+    Finding,
+    LeaseError,
+    PlatformFailure,
+    ProbeError,
+    WaitFailure,
+)
 from pytest_vdkprobe.leases import clean_url
 from pytest_vdkprobe.waiting import Deadline, wait_until
 
@@ -155,7 +161,7 @@ def _sweep_with_own_client(run: Run, leases: list[Lease]) -> list[str]:
 def _sweep(run: Run, leases: list[Lease], client: ControlClient) -> list[str]:
     """Remove what these leases name on this platform; raises when something stays."""
     done: list[str] = []
-    problems: list[str] = []
+    problems: list[tuple[Lease, Finding]] = []
     here = clean_url(client.settings.url)
     for lease in leases:
         if lease.kind != "job" or lease.where.get("url") != here or not lease.claim():
@@ -164,11 +170,15 @@ def _sweep(run: Run, leases: list[Lease], client: ControlClient) -> list[str]:
         try:
             done.append(remove_job(client.for_team(lease.where["team"]), lease, deadline=deadline))
         except Finding as finding:
-            problems.append(f"job {lease.name} (lease {lease.id}): {finding.what}")
+            problems.append((lease, finding))
     if problems:
-        raise PlatformFailure(
+        platforms = any(isinstance(finding, PlatformFailure) for _, finding in problems)
+        # A platform that was never reached, or a lease that can't be released, is ours.
+        raise (PlatformFailure if platforms else ProbeError)(
             "Something that a run created could not be removed.",
-            seen="; ".join(problems),
+            seen="; ".join(
+                f"job {it.name} (lease {it.id}): {found.what}" for it, found in problems
+            ),
             expected="every leased job deleted and gone",
             to_try="run again with --vdk-sweep once the platform answers",
         )
