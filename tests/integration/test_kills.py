@@ -7,7 +7,6 @@ guessing about when.
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 from pathlib import Path
@@ -19,6 +18,7 @@ import requests
 from pytest_vdkprobe.leases import LeaseStore
 from pytest_vdkprobe.sandbox.server import Sandbox
 from pytest_vdkprobe.waiting import pause
+from tests.integration.children import OBEYS_PERMISSIONS, run_pytest
 from tests.integration.heartbeats import configuration, heartbeat, leftovers, sandbox
 from tests.integration.running import Running
 
@@ -258,18 +258,17 @@ def test_truncated_lease_is_told_and_left_alone(tmp_path: Path) -> None:
 def test_unusable_lease_folder_is_an_error_and_nothing_is_created(
     obstacle: str, tmp_path: Path
 ) -> None:
-    if obstacle == "read-only" and os.geteuid() == 0:
-        pytest.skip("root may write everywhere")
     leases = tmp_path / "leases"
     if obstacle == "file":
         leases.touch()
     else:
         leases.mkdir(mode=0o500)
     with sandbox() as platform:
-        heard = heartbeat(configuration(platform, tmp_path), "--vdk-quick")
-        assert heard.first_bad[1] == "error", heard.output
-        assert heard.exit_code == 6
-        assert str(leases) in heard.output
+        path = configuration(platform, tmp_path)
+        ended = run_pytest(path, "--vdk-quick", before=OBEYS_PERMISSIONS)
+        assert ended.first_bad[1] == "error", ended.output
+        assert ended.exit_code == 6
+        assert str(leases) in ended.output
         leases.chmod(0o700)
         assert leftovers(platform, tmp_path) == []
 
