@@ -12,7 +12,7 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -113,6 +113,19 @@ def host_and_port(server: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def driver() -> Any:
+    """kafka-python, with `errors`; loaded when first asked for.
+
+    It reads its own files in a way that Python 3.11 and 3.12 call deprecated, which must not end a
+    run that makes errors of warnings.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import kafka.admin  # noqa: PLC0415 - 80 ms, for a run that meets Kafka
+        import kafka.errors  # noqa: PLC0415 - as above
+    return kafka
+
+
 class KafkaClients:
     """Opens clients of one Kafka. The secrets are read when the first is opened."""
 
@@ -126,24 +139,19 @@ class KafkaClients:
 
     def producer(self, **settings: object) -> KafkaProducer:
         """A producer, connected."""
-        from kafka import KafkaProducer  # noqa: PLC0415 - 80 ms, for a run that meets Kafka
-
-        return self._open(KafkaProducer, settings)
+        return self._open("KafkaProducer", settings)
 
     def consumer(self, **settings: object) -> KafkaConsumer:
         """A consumer, connected."""
-        from kafka import KafkaConsumer  # noqa: PLC0415 - as above
-
-        return self._open(KafkaConsumer, settings)
+        return self._open("KafkaConsumer", settings)
 
     def admin(self) -> KafkaAdminClient:
         """A client for topics and groups, connected."""
-        from kafka.admin import KafkaAdminClient  # noqa: PLC0415 - as above
+        return self._open("KafkaAdminClient", {})
 
-        return self._open(KafkaAdminClient, {})
-
-    def _open(self, kind: Callable[..., Any], settings: dict[str, object]) -> Any:
+    def _open(self, name: str, settings: dict[str, object]) -> Any:
         connection = self.connection
+        kind = getattr(driver(), name)
         if self._common is None:
             self._common = self._settings()
             _walk(connection, self._common.get("ssl_context"))
@@ -188,8 +196,7 @@ def unopened(
     connection: KafkaConnection, exc: Exception, causes: list[Exception]
 ) -> ProbeError | None:
     """Why no client could be opened, in words of ours; None for what is a bug of ours."""
-    from kafka import errors  # noqa: PLC0415 - loaded with the client
-
+    errors = driver().errors
     checked = f"{connection.protocol} to {connection.place}"
     refused = (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError)
     for cause in (exc, *causes):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pytest_vdkprobe.connections.kafka import KafkaClients, KafkaConnection
+from pytest_vdkprobe.connections.kafka import KafkaClients, KafkaConnection, driver
 from pytest_vdkprobe.errors import ConfigError, LoginError, PlatformFailure, ProbeError
 from pytest_vdkprobe.waiting import Deadline, wait_until
 
@@ -24,6 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 LIMIT_S = 30.0
 """How long a topic or group may take to appear or to go."""
 LONGEST_POLL_S = 0.5
+LIMIT_MS = int(LIMIT_S * 1000)
 READY = "ready"
 LARGEST_BYTES = 16 * 1024 * 1024
 """Above any message of ours: how large is too large is the broker's to say."""
@@ -103,8 +104,7 @@ class OwnTopic:
             admin.close()
 
     def _create(self, admin: KafkaAdminClient) -> None:
-        from kafka import errors  # noqa: PLC0415 - loaded with the client
-
+        errors = driver().errors
         place = self._clients.connection.place
         if self._leases is not None:
             self._lease = self._leases.take("topic", self._topic, where={"kafka": place})
@@ -117,7 +117,7 @@ class OwnTopic:
         }
         self._created = True
         try:
-            admin.create_topics(wanted, timeout_ms=LIMIT_S * 1000)
+            admin.create_topics(wanted, timeout_ms=LIMIT_MS)
         except errors.TopicAlreadyExistsError:
             # Somebody was quicker: it is theirs.
             self._forget()
@@ -154,8 +154,7 @@ class OwnGroup:
 
     def claim(self) -> None:
         """Note whether joining will create it, with a lease if so."""
-        from kafka import errors  # noqa: PLC0415 - loaded with the client
-
+        errors = driver().errors
         admin = self._clients.admin()
         place = self._clients.connection.place
         try:
@@ -185,12 +184,11 @@ def remove_topic(clients: KafkaClients, topic: str) -> None:
 
     Raises WaitFailure when it stays, ProbeError when it may not be deleted.
     """
-    from kafka import errors  # noqa: PLC0415 - loaded with the client
-
+    errors = driver().errors
     admin = clients.admin()
     try:
         try:
-            admin.delete_topics([topic], timeout_ms=LIMIT_S * 1000)
+            admin.delete_topics([topic], timeout_ms=LIMIT_MS)
         except errors.UnknownTopicOrPartitionError:
             pass
         except errors.KafkaError as exc:
@@ -214,8 +212,7 @@ def remove_group(clients: KafkaClients, group: str) -> None:
 
     Raises WaitFailure when it stays, say because it has members.
     """
-    from kafka import errors  # noqa: PLC0415 - loaded with the client
-
+    errors = driver().errors
     admin = clients.admin()
     place = clients.connection.place
     try:
@@ -237,8 +234,7 @@ def remove_group(clients: KafkaClients, group: str) -> None:
 
 def _state(admin: KafkaAdminClient, topic: str) -> str:
     """`ready`, what it still lacks, or nothing for a topic that is not there."""
-    from kafka import errors  # noqa: PLC0415 - loaded with the client
-
+    errors = driver().errors
     found = [each for each in admin.describe_topics([topic]) if each.get("name") == topic]
     error = (
         errors.for_code(found[0]["error_code"]) if found else errors.UnknownTopicOrPartitionError
@@ -258,8 +254,7 @@ def _state(admin: KafkaAdminClient, topic: str) -> str:
 
 def refused(what: str, exc: Exception, place: str) -> ProbeError | PlatformFailure:
     """The finding for a broker's no to something that we asked of it outside of a measurement."""
-    from kafka import errors  # noqa: PLC0415 - loaded with the client
-
+    errors = driver().errors
     seen = str(exc) or type(exc).__name__
     if isinstance(exc, errors.AuthorizationError):
         return LoginError(

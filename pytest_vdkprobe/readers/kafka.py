@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytest_vdkprobe.connections.kafka import KafkaClients
+from pytest_vdkprobe.connections.kafka import KafkaClients, driver
 from pytest_vdkprobe.connections.kafka_topics import OwnGroup, OwnTopic, TopicSettings, refused
 from pytest_vdkprobe.errors import PlatformFailure, ProbeError
 from pytest_vdkprobe.readers.stream import StreamReader, arrival, decode
@@ -92,8 +92,7 @@ class KafkaReader(StreamReader[list[Any]]):
 
     def prepare(self, columns: Mapping[str, ColumnType]) -> None:
         """Know the position of each partition. Raises ProbeError where it can't be known."""
-        from kafka import errors  # noqa: PLC0415 - loaded with the client
-
+        errors = driver().errors
         settings = self.settings
         self._topic.ensure()
         if settings.group:
@@ -131,12 +130,9 @@ class KafkaReader(StreamReader[list[Any]]):
         return int(self.settings.request_timeout_s * 1000)
 
     def _partitions(self, consumer: KafkaConsumer) -> list[TopicPartition]:
-        from kafka import TopicPartition  # noqa: PLC0415 - loaded with the client
-
         topic = self.settings.topic
-        return [
-            TopicPartition(topic, each) for each in sorted(consumer.partitions_for_topic(topic))
-        ]
+        numbers = sorted(consumer.partitions_for_topic(topic))
+        return [driver().TopicPartition(topic, number) for number in numbers]
 
     def _join(self, consumer: KafkaConsumer, partitions: list[TopicPartition]) -> None:
         """Be given all partitions by the group."""
@@ -158,8 +154,7 @@ class KafkaReader(StreamReader[list[Any]]):
         )
 
     def _collect(self, collector: Collector[list[Any]]) -> None:
-        from kafka import errors  # noqa: PLC0415 - loaded with the client
-
+        errors = driver().errors
         consumer = self._consumer
         if consumer is None:
             raise RuntimeError("the reader collects after prepare()")

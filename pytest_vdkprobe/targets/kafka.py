@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import msgspec
 
 from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
-from pytest_vdkprobe.connections.kafka import KafkaClients
+from pytest_vdkprobe.connections.kafka import KafkaClients, driver
 from pytest_vdkprobe.connections.kafka_topics import LARGEST_BYTES, OwnTopic, TopicSettings
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.records import wire_json
@@ -126,8 +126,7 @@ class KafkaTarget:
 
     def send(self, records: Sequence[Record], *, deadline: Deadline) -> list[SendResult]:
         """Hand all over, then wait for their delivery reports until `deadline`."""
-        from kafka import errors  # noqa: PLC0415 - loaded with the client
-
+        errors = driver().errors
         producer = self._producer
         if producer is None:
             raise RuntimeError("send() comes after prepare()")
@@ -197,8 +196,7 @@ def outcome_of(exc: Exception, *, repeated: bool) -> SendResult:
     and lost its office (NotLeader, NotEnoughReplicasAfterAppend, its own disk), and after errors
     worth a repeat where the client made one (`repeated`): an earlier try may have been written.
     """
-    from kafka import errors  # noqa: PLC0415 - loaded with the client
-
+    errors = driver().errors
     said = str(exc) or type(exc).__name__
     before_writing = (
         errors.AuthorizationError,
