@@ -163,6 +163,6 @@ def as_data(
             "duration_s": round(step.elapsed_s, 3),
             "polls": step.polls,
             "evidence": list(step.evidences),
-            **{name: _told(value) for name, value in step.attached.items()},
+            "attached": _told(step.attached),
         }
     return data

@@ -111,4 +111,5 @@ def as_entry(step: Step) -> Step:
         entry["reason"] = step["what"]
     if "exchanges_file" in step:
         entry["exchanges_file"] = step["exchanges_file"]
+    entry |= step.get("attached", {})
     return entry

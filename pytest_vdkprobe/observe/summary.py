@@ -16,6 +16,7 @@ import pytest
 from pytest_vdkprobe.journeys.judging import SKIPPED
 from pytest_vdkprobe.journeys.results import Results, Step
 from pytest_vdkprobe.journeys.session import BAD, wants_traceback
+from pytest_vdkprobe.observe.accounts import table
 from pytest_vdkprobe.verdicts import Verdict
 
 Status = tuple[str, str, tuple[str, Mapping[str, bool]]]
@@ -130,6 +131,11 @@ class Summary:
                 del terminal.stats[category]
         for journey in self.results.journeys:
             self._tell_journey(journey)
+        accounts = table(step for steps in self.results.journeys.values() for step in steps)
+        if accounts:
+            terminal.section("every record accounted for", sep="=")
+            for line in accounts:
+                terminal.write_line(line)
         interrupted = self.results.run.interrupted
         if interrupted is not None:
             terminal.section(f"interrupted in {interrupted}", sep="=", bold=True, red=True)

@@ -149,7 +149,7 @@ class Passage:
             )
         return account
 
-    def remove(self) -> list[str]:
+    def remove(self) -> None:
         """Delete what the two ends created and see it gone; the ledger of a good passage as well.
 
         Both are tried even if one fails.
@@ -161,7 +161,6 @@ class Passage:
             self._ledger.close()
         if self.account is not None and self.account.delivered == self.account.sent:
             self.ledger_path.unlink(missing_ok=True)
-        return [str(self)]
 
     def close(self) -> None:
         """Let go of connections and files. May be called again."""
@@ -183,7 +182,7 @@ class Passage:
             told |= self.account.to_dict()
         elif self._ledger is not None:
             told |= {"sent": len(self._ledger.sent), "acknowledged": len(self._ledger.acknowledged)}
-        if self.ledger_path.exists():
+        if self.account is None or self.account.delivered < self.account.sent:
             told["ledger"] = str(self.ledger_path)
         return told
 

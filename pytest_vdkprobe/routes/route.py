@@ -117,14 +117,23 @@ class Route:
             self._tell(passage.to_dict())
 
     def remove(self) -> list[str]:
-        """Delete what its passages created and prove it gone; what each removed, a line each."""
-        removed: list[str] = []
+        """Delete what its passages created and prove it gone; returns what that was, a line each.
+
+        All are tried even if one fails.
+        """
         passages, self._passages = self._passages, []
+        leased = self._leased()
         with ExitStack() as stack:
             for passage in passages:
                 stack.enter_context(passage)
-                stack.callback(_remove, passage, removed)
-        return removed
+                stack.callback(passage.remove)
+        still = self._leased()
+        return [f"{what} is gone" for lease, what in leased.items() if lease not in still]
+
+    def _leased(self) -> dict[str, str]:
+        if self._leases is None:
+            return {}
+        return {lease.id: f"{lease.kind} {lease.name}" for lease in self._leases.mine()}
 
     def close(self) -> None:
         """Remove what is still there. May be called again."""
@@ -141,10 +150,6 @@ class Route:
         kind = kind_of(side, name, file=self.configuration.name, key=".".join((*key, "kind")))
         settings = self.configuration.table(key, kind.settings, placeholders=placeholders)
         return kind.make(settings, leases=self._leases, base_dir=self.configuration.base_dir)
-
-
-def _remove(passage: Passage, removed: list[str]) -> None:
-    removed += passage.remove()
 
 
 def _find(configuration: Configuration, name: str) -> tuple[int, RouteSettings]:
