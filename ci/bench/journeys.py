@@ -23,6 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+NOT_OURS = ("hypothesispytest", "anyio", "platformdirs")
+"""pytest plugins of the development environment, which a user's does not have, and each worker
+would load."""
+
 RUN = """
 [run]
 lease_folder = "{leases}"
@@ -73,6 +77,7 @@ def run(folder: Path, workers: int) -> Took:
     """All journeys with so many workers; raises SystemExit with the output if one is not green."""
     command = [sys.executable, "-m", "pytest", "-q", "--vdk-config=platform.toml", "--vdk-quick"]
     command += [f"-n{workers}", "--vdk-report=report.json", "-p", "no:cacheprovider"]
+    command += [f"-pno:{plugin}" for plugin in NOT_OURS]
     log = folder / "output.txt"
     with log.open("wb") as out:
         started = time.perf_counter()
