@@ -98,7 +98,7 @@ INGESTION_LIES = {
     "ingest-shifts-time": "a timestamp of a record lands an hour later",
     "ingest-foreign": "beside a record lands one that nobody sent",
     "ingest-acknowledges-nothing": "a batch is acknowledged and never lands",
-    "ingest-refuses-but-lands": "a batch is answered `status`, if that is a 4xx, else 400, and lands",
+    "ingest-refuses-but-lands": "a batch lands, and is answered `status` (a 4xx, else 400)",
 }
 """What goes wrong on the way of records; `job` is the table or the topic they are for."""
 

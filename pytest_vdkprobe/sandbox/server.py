@@ -10,7 +10,7 @@ import shutil
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import msgspec
 
@@ -23,6 +23,9 @@ from pytest_vdkprobe.sandbox.listener import HOST, Listener
 from pytest_vdkprobe.sandbox.service import Service
 from pytest_vdkprobe.sandbox.settings import Settings
 
+if TYPE_CHECKING:
+    from pytest_vdkprobe.sandbox.engines.messages import Run
+
 
 @dataclass(kw_only=True, eq=False)
 class Sandbox(Settings):
@@ -31,6 +34,8 @@ class Sandbox(Settings):
     executor: Literal["vdk", "instant"] | Executor = "instant"
     seed: int = 0
     """Of the dice that faults with a share roll."""
+    engines: Run | None = None
+    """Whose engines ingestion uses; None starts its own when the first record needs one."""
     faults: Faults = field(init=False)
     tokens: Tokens = field(init=False)
     bugs: list[str] = field(init=False, default_factory=list)
@@ -79,6 +84,13 @@ class Sandbox(Settings):
         if self._listener is None:
             raise RuntimeError("The sandbox is not started.")
         return f"{'https' if self.tls else 'http'}://{HOST}:{self._listener.port}"
+
+    @property
+    def folder(self) -> Path:
+        """Where everything lies that it writes; goes with it."""
+        if self._folder is None:
+            raise RuntimeError("The sandbox is not started.")
+        return self._folder
 
     @property
     def token_url(self) -> str:
@@ -137,6 +149,7 @@ class Sandbox(Settings):
             executor=self._executor(),
             folder=folder,
             bugs=self.bugs,
+            engines=self.engines,
         )
         self._listener.start(self._service.app, tls)
         self._service.start(self.url, self.ca_file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp
 
@@ -15,11 +16,15 @@ from pytest_vdkprobe.sandbox.deployments import Deployments
 from pytest_vdkprobe.sandbox.executions import Executions, JobAddress
 from pytest_vdkprobe.sandbox.executor import Executor
 from pytest_vdkprobe.sandbox.faults import Faults
+from pytest_vdkprobe.sandbox.ingestion.ingestion import Ingestion
 from pytest_vdkprobe.sandbox.pages import Pages
 from pytest_vdkprobe.sandbox.schedule import MINUTE_S, Clock, Scheduler
 from pytest_vdkprobe.sandbox.settings import Settings
 from pytest_vdkprobe.sandbox.sources import Repository
 from pytest_vdkprobe.sandbox.state import State
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.sandbox.engines.messages import Run
 
 JOBS_TOKEN_TTL_S = 12 * 3600.0
 """As long as the real cluster lets a job run."""
@@ -37,6 +42,7 @@ class Service:
         executor: Executor,
         folder: Path,
         bugs: list[str],
+        engines: Run | None = None,
     ) -> None:
         self._settings = settings
         self._tokens = tokens
@@ -63,8 +69,14 @@ class Service:
         )
         api = operations.table()
         pages = Pages(state, faults=faults, tokens=tokens, api=api)
+        self._ingestion = Ingestion(
+            settings,
+            faults=faults,
+            tokens=tokens if settings.ingest_auth else None,
+            run=engines,
+        )
         self.app: ASGIApp = application(
-            api | pages.table(),
+            api | pages.table() | self._ingestion.table(),
             faults=faults,
             tokens=tokens if settings.auth else None,
             bugs=bugs,
@@ -76,6 +88,7 @@ class Service:
         self._address = JobAddress(url, None, ca_file)
         graphql.load()
         self._scheduler.start()
+        self._ingestion.start()
 
     def fire(self, at: datetime) -> None:
         """Start the jobs that are due in the minute of `at`."""
@@ -87,6 +100,7 @@ class Service:
         self._deployments.close()
         self._executions.close()
         self._executor.close()
+        self._ingestion.close()
 
     def _job_address(self) -> JobAddress:
         """Where a job finds us; with a token of its own that outlives any run, if one is needed."""

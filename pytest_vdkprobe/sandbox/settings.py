@@ -58,3 +58,9 @@ class Settings:
     """As the real service does, whatever its API document says."""
     executions_kept: int = 100
     executions_kept_s: float = 14 * 24 * 3600.0
+
+    ingest_auth: bool = False
+    """Whether ingestion needs a bearer token too; VDK's own http plugin can't send one."""
+    sink_topics: str = "to-"
+    """What the names of the topics start with that end in tables (`to-postgres.<table>`,
+    `to-trino.<table>`); sandboxes that share a Kafka need one each."""
