@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.config import Configuration
 
 T = TypeVar("T")
+ENGINES = "engines"
+"""Beside a sandbox's tables: how its engines are asked for, as sandbox.session says it."""
 TRUE = ("1", "true", "yes", "on")
 FALSE = ("", "0", "false", "no", "off")
 
@@ -100,8 +102,9 @@ def _make_run(config: pytest.Config) -> tuple[Run, dict[str, Any] | None]:
     if scheduling.is_worker(config):
         told = scheduling.from_controller(config)
     configuration, tables = resolve_configuration(config, told.get("tables"))
+    configuration.learn_secrets()
     if not told:
-        _refuse_problems(configuration)
+        _refuse_problems(configuration, tables)
     run = Run(
         told.get("run_id") or secrets.token_hex(4),
         configuration,
@@ -110,6 +113,10 @@ def _make_run(config: pytest.Config) -> tuple[Run, dict[str, Any] | None]:
         remaining_s=told.get("remaining_s"),
         report_folder=report.parent if report else None,
     )
+    if tables is not None:
+        from pytest_vdkprobe.sandbox.engine_addresses import EngineAddresses  # noqa: PLC0415 - ditto
+
+        run.placeholders = EngineAddresses.told(tables[ENGINES])
     return run, tables
 
 
@@ -125,9 +132,12 @@ def _write_legacy_junit(config: pytest.Config, configuration: Configuration) -> 
         config.option.xmlpath = path
 
 
-def _refuse_problems(configuration: Configuration) -> None:
+def _refuse_problems(configuration: Configuration, tables: dict[str, Any] | None) -> None:
     """Stop before anything is created; with every problem told, not only the first."""
-    problems, _ = find_problems(configuration, need_control=False)
+    examples: Mapping[str, str] = {}
+    if tables is not None:
+        from pytest_vdkprobe.sandbox.engine_addresses import EXAMPLES as examples  # noqa: N811, PLC0415 - only for sandbox
+    problems, _ = find_problems(configuration, need_control=False, placeholders=examples)
     if problems:
         raise pytest.UsageError(redact("\n\n".join(str(problem) for problem in problems)))
 
@@ -147,7 +157,8 @@ def resolve_configuration(
             own = {key: text for key, text in overrides.items() if key.startswith("sandbox.")}
             knobs = from_tables("sandbox", {}, overrides=own, environ={})
             tables = start(knobs, at_end=config.add_cleanup)
-        return from_tables("sandbox", tables, overrides=overrides), tables
+        known = {name: table for name, table in tables.items() if name != ENGINES}
+        return from_tables("sandbox", known, overrides=overrides), tables
     if spec != "env":
         path = _path(config, "config") or Path()
         here = Path.cwd()

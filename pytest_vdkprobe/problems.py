@@ -49,6 +49,7 @@ def find_problems(
         jobs = configuration.sections("jobs", JobSettings)
         problems += validate_jobs(jobs, file=configuration.name)
         for index, job in enumerate(jobs):
+            problems += _raised(partial(_open_secrets, configuration, job, index))
             if job.path is not None:
                 problems += _raised(partial(_load_job, configuration, job, index, warnings))
     if "routes" in configuration:
@@ -71,6 +72,13 @@ def _load_job(
         key=f"jobs.{index}.path",
     )
     warnings += template.warnings
+
+
+def _open_secrets(configuration: Configuration, job: JobSettings, index: int) -> None:
+    from pytest_vdkprobe.jobs.secret_values import opened  # noqa: PLC0415 - as late as possible
+
+    for name in ("arguments", "expect_properties"):
+        opened(getattr(job, name), base_dir=configuration.base_dir, key=f"jobs.{index}.{name}")
 
 
 def _raised(act: Callable[[], object]) -> list[ConfigError]:

@@ -26,6 +26,10 @@ PLACEHOLDERS = {
 """Placeholder -> the engine and what of its address."""
 
 
+EXAMPLES = dict.fromkeys(PLACEHOLDERS, "1")
+"""A value for each, good enough to check a configuration by without starting an engine."""
+
+
 class EngineAddresses(Mapping[str, str]):
     """What the placeholders stand for in one run, on any of its processes."""
 

@@ -7,17 +7,23 @@ address with the configuration's tables and speak to it over loopback, as to any
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from pytest_vdkprobe.sandbox.engine_addresses import EngineAddresses
 from pytest_vdkprobe.sandbox.faults import Fault
+from pytest_vdkprobe.sandbox.routes import routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_vdkprobe.config import Configuration
     from pytest_vdkprobe.sandbox.server import Sandbox
+
+ENGINES = "engines"
+"""Beside the configuration's tables: by what other processes of the run ask for engines."""
 
 TICK_S = 5.0
 """A cron minute of a sandbox: long enough for a job of the real vdk, short enough to wait for."""
@@ -54,6 +60,7 @@ def start(
     `at_end` is given the function that stops it. Raises ProbeError when vdk's environment can't be
     made, and ConfigError for a knob or a fault that does not exist.
     """
+    from pytest_vdkprobe.sandbox.engines import sharing  # noqa: PLC0415 - only for a sandbox
     from pytest_vdkprobe.sandbox.server import Sandbox  # noqa: PLC0415 - loads a web server
 
     settings = configuration.section("sandbox", SandboxSettings)
@@ -63,12 +70,18 @@ def start(
         environment.fetch("vdk", progress=_tell)
     knobs = msgspec.structs.asdict(settings)
     planted = knobs.pop("faults")
-    sandbox: Sandbox = Sandbox(**knobs)
+    engines = sharing.begin()
+    at_end(partial(sharing.end, engines))
+    sandbox: Sandbox = Sandbox(**knobs, engines=engines)
     at_end(sandbox.stop)
     sandbox.start()
     for fault in planted:
         sandbox.faults.plant(fault)
-    return tables_of(sandbox)
+    return {
+        **tables_of(sandbox),
+        "routes": routes(url=sandbox.url, folder=sandbox.folder),
+        ENGINES: EngineAddresses(engines).tell(),
+    }
 
 
 def tables_of(sandbox: Sandbox) -> dict[str, Any]:
