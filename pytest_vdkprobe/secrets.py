@@ -41,6 +41,8 @@ class Redactor:
             return
         raw = _bytes_of(value)
         forms = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+        # A property that holds JSON, as the shipped job's proof does, is JSON inside JSON.
+        forms |= {json.dumps(form)[1:-1] for form in forms}
         forms |= {quote(raw, safe=""), quote(raw), quote_plus(raw)}
         forms |= {re.sub("%..", lambda found: found[0].lower(), form) for form in forms}
         forms |= _markup_forms(value)

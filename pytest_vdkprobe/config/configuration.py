@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pytest_vdkprobe.config.origin import DEFAULT, Key, Origin, as_key, dotted
 from pytest_vdkprobe.config.overrides import Given, parse
 from pytest_vdkprobe.config.printing import printable, redacted, rows
+from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.config.sections import SECTIONS, shape_of
 from pytest_vdkprobe.errors import ConfigError
 
@@ -142,6 +144,17 @@ class Configuration:
                     continue
                 found.append((dotted(key), printable(leaf, key), origin.text))
         return found
+
+    def learn_secrets(self) -> None:
+        """Make every secret that is named known to the redactor, also those that nobody reads.
+
+        Except those of commands, which are for who needs them; what can't be read is told there.
+        """
+        for name, table in self._tables.items():
+            for key, leaf in rows(table, (name,)):
+                if isinstance(leaf, SecretRef) and not leaf.command:
+                    with suppress(ConfigError):
+                        leaf.resolve(base_dir=self.base_dir, key=dotted(key), several_lines=True)
 
     def redacted_tables(self) -> dict[str, Any]:
         """The tables as they may be written to a report: secrets replaced by their place."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pytest_vdkprobe.secrets import redact
+
 LONGEST = 120
 
 
 def short(value: object) -> str:
     """A value as JSON, cut where a report's line would break."""
-    text = json.dumps(value, ensure_ascii=False, default=repr)
+    # Redacted before it is cut: half a secret would not be recognised later.
+    text = redact(json.dumps(value, ensure_ascii=False, default=repr))
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 

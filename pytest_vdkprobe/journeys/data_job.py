@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_vdkprobe.errors import ConfigError, NoEvidence, PlatformFailure
+from pytest_vdkprobe.jobs.secret_values import opened
 from pytest_vdkprobe.journeys import belongings
 from pytest_vdkprobe.journeys.compare import short
 from pytest_vdkprobe.journeys.live_job import LiveJob
@@ -39,6 +40,11 @@ class DataJobSubject:
         self.run_context = run
         self.settings = settings
         self.own = self._live_job(settings)
+        base_dir = run.configuration.base_dir
+        self._given = opened(settings.arguments, base_dir=base_dir, key="jobs.arguments")
+        self._expected = opened(
+            settings.expect_properties, base_dir=base_dir, key="jobs.expect_properties"
+        )
         self.proves = self.own.template.proves
         self._companion: LiveJob | None = None
         self._ran: Started | None = None
@@ -206,10 +212,9 @@ class DataJobSubject:
         started = _made(self._ran)
         if self.proves:
             self._require_own_proof(started)
-        elif self.settings.expect_properties:
-            wanted = self.settings.expect_properties
+        elif self._expected:
             self.step.evidence(
-                belongings.require_properties(self.own, wanted, deadline=self.step.deadline)
+                belongings.require_properties(self.own, self._expected, deadline=self.step.deadline)
             )
         else:
             raise NoEvidence(
@@ -346,15 +351,12 @@ class DataJobSubject:
         return LiveJob(self.client, run, name=name, settings=settings, template=template)
 
     def _arguments(self, mode: str, nonce: str) -> dict[str, Any]:
-        own = dict(self.settings.arguments)
-        return {**own, "run_id": self.run_context.run_id, "mode": mode, "nonce": nonce}
+        return {**self._given, "run_id": self.run_context.run_id, "mode": mode, "nonce": nonce}
 
     def _start(self, job: LiveJob, *, mode: str) -> Started:
         self._starts += 1
         nonce = f"{self.run_context.run_id}-{self._starts}-{time.monotonic_ns() % 1_000_000:06d}"
-        arguments = (
-            self._arguments(mode, nonce) if job.template.proves else dict(self.settings.arguments)
-        )
+        arguments = self._arguments(mode, nonce) if job.template.proves else dict(self._given)
         return job.executions.start(arguments, nonce=nonce)
 
     def _await_proof(self, job: LiveJob, started: Started) -> dict[str, Any]:

@@ -35,9 +35,17 @@ LOUD = (
 SHORT = (*LOUD[1:], "--tb=auto", "--color=yes")
 """Without -vv pytest cuts what it shows of a local variable, and may cut a secret in two."""
 
+KAFKA = (
+    'kind = "kafka", topic = "events", servers = ["127.0.0.1:1"], '
+    'login = { user = "me", password = { env = "KAFKA_PASSWORD" } }'
+)
+
 CONFTEST = """
+import logging
 import os
 import pytest
+
+logging.basicConfig(filename="everything.log", level=1)
 
 @pytest.fixture(scope="session")
 def vdk_http(vdk_http):
@@ -74,6 +82,9 @@ class Secrets:
     api_token: str = field(default_factory=lambda: canary("%&+/=\"'<> \\") * 6)
     client_secret: str = field(default_factory=lambda: canary("%&+/=\"'<> \\:"))
     tenant_key: str = field(default_factory=lambda: canary("%&+/=\"'<> \\"))
+    job_password: str = field(default_factory=lambda: canary("%&+/=\"'<> \\"))
+    database_password: str = field(default_factory=lambda: canary("%&+/=\"'<> \\"))
+    kafka_password: str = field(default_factory=lambda: canary("%&+/=\"'<> \\"))
     granted: list[str] = field(default_factory=list)
     """The access tokens that the sandbox gave out."""
 
@@ -84,6 +95,9 @@ class Secrets:
             "API_TOKEN": self.api_token,
             "CLIENT_SECRET": self.client_secret,
             "TENANT_KEY": self.tenant_key,
+            "JOB_PASSWORD": self.job_password,
+            "DATABASE_PASSWORD": self.database_password,
+            "KAFKA_PASSWORD": self.kafka_password,
         }
 
     def given(self, auth: str) -> dict[str, str]:
@@ -140,9 +154,19 @@ class Place:
         self.platform.tokens.api_token = self.kept.api_token
         self.platform.tokens.client_secret = self.kept.client_secret
 
-    def run(self, *options: str, auth: str = "api-token", url: str = "") -> Running:
+    def run(
+        self,
+        *options: str,
+        auth: str = "api-token",
+        url: str = "",
+        job: str = "",
+        scenarios: str = "heartbeat",
+    ) -> Running:
         """Start a run of what its folder configures."""
-        (self.folder / "platform.toml").write_text(self.configuration(auth, url))
+        text = self.configuration(auth, url)
+        text = text.replace('name = "hello-platform"\n', f'name = "hello-platform"\n{job}\n')
+        (self.folder / "platform.toml").write_text(text)
+        options = (*options, f"--vdk-scenarios={scenarios}")
         variables = {**self.kept.given(auth), "TMPDIR": str(self.folder / "tmp")}
         return Running(self.folder / "platform.toml", *options, env=variables)
 
@@ -165,8 +189,16 @@ step_timeout_s = 2
 cleanup_timeout_s = 4
 lease_folder = "{self.folder / "leases"}"
 report_folder = "{self.folder / "failures"}"
+[legacy.database]
+password = {{ env = "DATABASE_PASSWORD" }}
 [[jobs]]
 name = "hello-platform"
+arguments = {{ password = {{ env = "JOB_PASSWORD" }}, deeper = [{{ env = "JOB_PASSWORD" }}] }}
+[[routes]]
+name = "events"
+target = {{ {KAFKA} }}
+reader = {{ {KAFKA} }}
+profiles = ["small"]
 """
 
     def written(self) -> dict[str, str]:
@@ -215,9 +247,13 @@ def test_search_finds_each_form_whole_and_in_part() -> None:
     ids=str,
 )
 def test_green_run_writes_none(place: Place, auth: str, workers: tuple[str, ...]) -> None:
-    with place.run("--vdk-quick", *LOUD, *workers, auth=auth) as running:
+    # With pytest's cache, which keeps what failed and what it was called.
+    options = (*LOUD, "-p", "cacheprovider", *workers)
+    with place.run("--vdk-quick", *options, auth=auth) as running:
         assert running.end() == 0, running.output
-    assert {"tests.xml", "report.json", "output.txt"} <= set(place.written())
+    written = set(place.written())
+    assert {"tests.xml", "report.json", "output.txt", "everything.log"} <= written
+    assert any(name.startswith(".pytest_cache") for name in written)
     assert place.leaks() == []
 
 
@@ -248,6 +284,61 @@ def test_wrong_credentials_are_an_error_that_does_not_show_them(place: Place, au
     with place.run(*LOUD, auth=auth) as running:
         assert running.end() == 6, running.output
     assert "refused the login" in running.output
+    assert place.leaks() == []
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "workers"])
+@pytest.mark.parametrize(
+    "url", ["http://no-such-host.invalid:8080", "http://127.0.0.1:9"], ids=["name", "port"]
+)
+def test_run_that_reaches_nobody_writes_none(
+    place: Place, url: str, workers: tuple[str, ...]
+) -> None:
+    with place.run(*LOUD, *workers, url=url) as running:
+        assert running.end() == 6, running.output
+    assert place.leaks() == []
+
+
+def test_route_that_is_refused_writes_none(place: Place) -> None:
+    with place.run(*LOUD, scenarios="ingestion") as running:
+        assert running.end() == 6, running.output
+    assert "127.0.0.1:1" in running.output
+    assert place.leaks() == []
+
+
+def test_property_that_is_a_secret_and_is_not_written_stays_secret(place: Place) -> None:
+    job = place.folder / "mine"
+    job.mkdir()
+    (job / "10_hello.py").write_text(
+        "def run(job_input):\n"
+        "    got = job_input.get_arguments()['password']\n"
+        "    print('log', got)\n"
+        "    job_input.set_all_properties({'given': got, 'wrong': got + 'x'})\n"
+    )
+    (job / "config.ini").write_text("[owner]\nteam = somebody\n")
+    more = 'path = "mine"\nexpect_log = ["never said"]\nexpect_properties = { '
+    more += 'given = { env = "JOB_PASSWORD" }, wrong = { env = "JOB_PASSWORD" } }'
+    step = "heartbeat[hello-platform]::"
+    with place.run(f"{step}proof", f"{step}log", *LOUD, job=more) as running:
+        assert running.end() == 1, running.output
+    assert '"wrong": "[redacted]x"' in running.output
+    assert place.leaks() == []
+
+
+@pytest.mark.parametrize("key", ["frontend_url", "auth.url"])
+def test_other_address_with_credentials_is_refused_without_showing_them(
+    place: Place, key: str
+) -> None:
+    url = f"https://user:{quote(place.kept.client_secret, safe='')}@127.0.0.1"
+    place.run().__exit__(None, None, None)
+    path = place.folder / "platform.toml"
+    line = {"frontend_url": r"(?m)^team =", "auth.url": r'(?<=kind = "api-token", )url = "[^"]*"'}
+    said = {"frontend_url": f'frontend_url = "{url}"\nteam =', "auth.url": f'url = "{url}"'}
+    path.write_text(re.sub(line[key], lambda _: said[key], path.read_text()))
+    with Running(path, *LOUD, env=place.kept.environment) as running:
+        assert running.end() == pytest.ExitCode.USAGE_ERROR, running.output
+    assert "credentials don't belong in an address" in running.output
+    path.unlink()
     assert place.leaks() == []
 
 
