@@ -13,8 +13,10 @@ def plan(run: Run) -> list[str]:
     from pytest_vdkprobe.jobs.settings import JobSettings  # noqa: PLC0415 - only for a plan
     from pytest_vdkprobe.jobs.template import load_template  # noqa: PLC0415 - only for a plan
 
-    control = run.control_settings
-    lines = [f"Run {run.run_id} would use {control.url}, team {control.team}", "", "Creates:"]
+    lines = [f"Run {run.run_id} would use no Control Service", "", "Creates:"]
+    if "control" in run.configuration:
+        control = run.control_settings
+        lines[0] = f"Run {run.run_id} would use {control.url}, team {control.team}"
     for settings in run.configuration.sections("jobs", JobSettings):
         template = load_template(
             settings.source, settings=settings, base_dir=run.configuration.base_dir
@@ -23,8 +25,24 @@ def plan(run: Run) -> list[str]:
         if not template.proves:
             companion = settings.companion()
             lines.append(f"  data job {companion.remote_name(run.run_id)}  (its companion)")
+    lines += _of_routes(run)
     lines += ["  and deletes them again; leases in " + str(run.leases.folder), "", "Settings:"]
     rows = run.configuration.settings()
     width = max((len(row[0]) for row in rows), default=0)
     lines += [f"  {key:<{width}}  {value}  ({source})" for key, value, source in rows]
+    return lines
+
+
+def _of_routes(run: Run) -> list[str]:
+    """Each passage with the names that are its own: of its table, topic or file."""
+    if "routes" not in run.configuration:
+        return []
+    from pytest_vdkprobe.routes.route import passages  # noqa: PLC0415 - only for a plan
+
+    lines = []
+    for name, way, profile, settings, places in passages(run.configuration, run_id=run.run_id):
+        what = f"{settings.records:,} {profile} records, {way}"
+        ends = f"{settings.target.kind} -> {settings.reader.kind}"
+        own = "".join(f", {key} {place}" for key, place in places.items())
+        lines.append(f"  route {name}  ({ends}): {what}{own}")
     return lines

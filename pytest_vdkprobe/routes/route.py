@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from pytest_vdkprobe.errors import ConfigError
-from pytest_vdkprobe.routes.kinds import Side, kind_of
+from pytest_vdkprobe.routes.kinds import SIDES, Side, kind_of
 from pytest_vdkprobe.routes.passage import Passage
 from pytest_vdkprobe.routes.settings import DIRECT, JobIngestion, RouteSettings
 from pytest_vdkprobe.waiting import Deadline
@@ -164,6 +164,27 @@ def _find(configuration: Configuration, name: str) -> tuple[int, RouteSettings]:
         value=name,
         expected="one of " + ", ".join(settings.name for settings in routes),
     )
+
+
+PLACES = ("path", "topic", "group", "table")
+"""The settings of our kinds that name what a passage may create."""
+
+
+def passages(
+    configuration: Configuration, *, run_id: str
+) -> Iterator[tuple[str, str, str, RouteSettings, dict[str, str]]]:
+    """Each passage of a run: route, way, profile, settings, and the names that are its own."""
+    for index, settings in enumerate(configuration.sections("routes", RouteSettings)):
+        for way in settings.ways:
+            for wanted in settings.profiles:
+                values = {"run": run_id, "profile": wanted, "way": way}
+                values["route"] = _plain(settings.name)
+                places: dict[str, str] = {}
+                for side in SIDES:
+                    key = ("routes", str(index), side)
+                    table = configuration.table(key, dict[str, Any], placeholders=values)
+                    places |= {name: str(table[name]) for name in PLACES if name in table}
+                yield settings.name, way, wanted, settings, places
 
 
 def _plain(name: str) -> str:

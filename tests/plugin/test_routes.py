@@ -1,0 +1,111 @@
+"""The ingestion scenario as its user runs it: a journey for each route, a step for each profile."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.plugin.conftest import LEAN
+
+ROUTE = """
+[run]
+lease_folder = "leases"
+report_folder = "failures"
+[[routes]]
+name = "Events 1"
+target = {{ kind = "{target}", path = "in-{{run}}-{{profile}}.json", create = true }}
+reader = {{ kind = "file", path = "in-{{run}}-{{profile}}.json" }}
+profiles = ["small", "typed"]
+records = 20
+within_s = 1
+late_s = 0.2
+quiet_s = 0.05
+"""
+
+LOSSY = """
+import msgspec
+from pytest_vdkprobe.api import register_target
+from pytest_vdkprobe.targets.file import FileTarget, FileTargetSettings
+
+class LossySettings(FileTargetSettings, frozen=True, kw_only=True, tag_field="kind", tag="lossy"):
+    pass
+
+class LossyTarget(FileTarget):
+    def send(self, records, *, deadline):
+        results = super().send([r for r in records if r.seq != 7], deadline=deadline)
+        return results + results[:1] * (len(records) - len(results))
+
+register_target("lossy", LossySettings, LossyTarget)
+"""
+
+
+def run(pytester: pytest.Pytester, target: str, *options: str) -> pytest.RunResult:
+    pytester.makefile(".toml", platform=ROUTE.format(target=target))
+    report = "--vdk-report=report.json"
+    return pytester.runpytest_subprocess("--vdk-config=platform.toml", report, *LEAN, *options)
+
+
+def steps(pytester: pytest.Pytester) -> dict[str, dict[str, object]]:
+    report = json.loads((pytester.path / "report.json").read_text())
+    return {step["step"]: step for step in report["journeys"][0]["steps"]}
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "workers"])
+def test_each_profile_is_a_step_with_an_account(
+    pytester: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    result = run(pytester, "file", "-v", *workers)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*ingestion[[]Events 1]::direct[[]typed]*"])
+    result.stdout.fnmatch_lines(
+        ["*every record accounted for*", "route *sent*verdict", "Events 1 direct[[]small] *20*pass"]
+    )
+    found = steps(pytester)
+    assert list(found) == ["direct[small]", "direct[typed]", "remove"]
+    account = found["direct[typed]"]["account"]
+    assert isinstance(account, dict)
+    assert (account["sent"], account["delivered"]) == (20, 20)
+    left = [path.name for path in pytester.path.rglob("*") if "in-" in path.name]
+    assert left == []
+    assert list((pytester.path / "leases").iterdir()) == []
+
+
+def test_profile_is_chosen_by_its_name(pytester: pytest.Pytester) -> None:
+    assert run(pytester, "file", "-k", "small").ret == 0
+    assert list(steps(pytester)) == ["direct[small]"]
+    assert not list(pytester.path.glob("in-*"))
+
+
+def test_kind_of_a_users_own_that_loses_a_record_is_seen(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(LOSSY)
+    result = run(pytester, "lossy")
+    assert result.ret == 1
+    found = steps(pytester)
+    assert {name: step["verdict"] for name, step in found.items()} == {
+        "direct[small]": "fail",
+        "direct[typed]": "fail",
+        "remove": "pass",
+    }
+    finding = found["direct[small]"]["finding"]
+    assert isinstance(finding, dict)
+    assert finding["what"] == "Of 20 records: 1 lost."
+    assert "record 7" in finding["seen"]
+    account = found["direct[small]"]["account"]
+    assert isinstance(account, dict)
+    assert Path(str(account["ledger"])).exists()
+
+
+def test_unknown_kind_is_refused_before_anything_is_created(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "fiel")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*There is no kind of target called fiel*", "*did you mean*file*"])
+    assert not (pytester.path / "leases").exists()
+
+
+def test_plan_names_each_route_and_creates_nothing(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "file", "--vdk-plan")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*route Events 1*file -> file*", "*routes.0.target.path*"])
+    assert not list(pytester.path.glob("in-*"))
