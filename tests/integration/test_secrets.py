@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import secrets
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -21,6 +24,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from pytest_vdkprobe.sandbox.server import Sandbox
+from pytest_vdkprobe.waiting import pause
 from tests.integration.heartbeats import MINUTE_S
 from tests.integration.running import Running
 
@@ -395,3 +399,71 @@ def test_secret_written_into_the_configuration_is_refused_without_showing_it(pla
     assert "{ env =" in running.output
     path.unlink()
     assert place.leaks() == []
+
+
+ENVIRONMENT_RUN = "heartbeat[hello-platform]::run"
+
+
+def environments() -> dict[str, str]:
+    """The environment of every process that we may read, by its id and command line."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            command = (
+                (path.parent / "cmdline")
+                .read_bytes()
+                .replace(b"\0", b" ")
+                .decode("utf-8", "replace")
+            )
+            found[f"{path.parent.name} {command}"] = path.read_bytes().decode("utf-8", "replace")
+        except OSError:
+            continue
+    return found
+
+
+def test_processes_that_we_start_get_none(tmp_path: Path) -> None:
+    """The sandbox's jobs run with the real vdk, in processes of their own."""
+    kept = Secrets()
+    path = tmp_path / "sandbox"  # only its folder counts: --vdk-config is given again
+    seen: dict[str, str] = {}
+    env = {**kept.environment, "VDKPROBE_STATE": str(tmp_path / "state")}
+    options = ("--vdk-config=sandbox", ENVIRONMENT_RUN, "-n1")
+    with Running(path, *options, env=env) as running:
+        ours = set()
+        while running.process.poll() is None:
+            ours |= {str(pid) for pid in running.alive()}
+            seen |= environments()
+            pause(0.02)
+        assert running.end() == 0, running.output
+    assert any("job_process.py" in command for command in seen), "no job was seen"
+    # The pytest that was started with them, and its worker.
+    others = {command: text for command, text in seen.items() if not _is_pytest(command, ours)}
+    assert kept.found_in(others) == []
+    assert kept.found_in({"command lines": "\n".join(seen)}) == []
+
+
+def test_keeper_of_a_standing_sandbox_gets_none(tmp_path: Path) -> None:
+    kept = Secrets()
+    command = [sys.executable, "-m", "pytest_vdkprobe.cli.main", "sandbox"]
+    env = {**os.environ, **kept.environment, "VDKPROBE_STATE": str(tmp_path)}
+
+    def call(*words: str) -> str:
+        done = subprocess.run(
+            [*command, *words], env=env, capture_output=True, text=True, check=True, timeout=60
+        )
+        return done.stdout + done.stderr
+
+    said = call("up", "--executor=instant")
+    try:
+        seen = environments()
+    finally:
+        said += call("down")
+    assert any("pytest_vdkprobe.sandbox.keeper" in command for command in seen), said
+    ours = {str(os.getpid())}
+    others = {command: text for command, text in seen.items() if not _is_pytest(command, ours)}
+    assert kept.found_in(others | {"said": said}) == []
+
+
+def _is_pytest(command: str, ours: set[str]) -> bool:
+    pid, _, words = command.partition(" ")
+    return pid in ours and ("-m pytest" in words or "execnet" in words or "sys.stdin" in words)
