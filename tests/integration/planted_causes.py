@@ -59,7 +59,7 @@ def planted(*plants: dict[str, Any], step: str, job: str = "", **knobs: Any) -> 
         with sandbox(**knobs) as platform:
             for plant in plants:
                 platform.plant(**plant)
-            run = "step_timeout_s = 1\ncleanup_timeout_s = 2"
+            run = "step_timeout_s = 1\ncleanup_timeout_s = 1"
             yield Prepared(configuration(platform, folder, run=run, job=job), up_to(step))
 
     return prepare

@@ -19,9 +19,9 @@ from tests.integration.heartbeats import configuration, leftovers, sandbox
 from tests.integration.planted_causes import HEARTBEAT, up_to
 
 SEED = 4
-PAIRS = 6
+PAIRS = 5
 JOURNEY = HEARTBEAT.removesuffix("::")
-LIMITS = "step_timeout_s = 3\ncleanup_timeout_s = 3"
+LIMITS = "step_timeout_s = 4\ncleanup_timeout_s = 2\nlimits = { log = 1, proof = 1 }"
 
 
 def needs() -> dict[str, set[str]]:

@@ -31,7 +31,7 @@ code = subprocess.call(sys.argv[2:])
 open(sys.argv[1], "w").write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
 sys.exit(code)
 """
-RUN = "step_timeout_s = 6\ncleanup_timeout_s = 6"
+RUN = "step_timeout_s = 20\ncleanup_timeout_s = 6\nlimits = { log = 1 }"
 ANSI = "\x1b[2J\x1b]0;owned\x07\x1b[31mred\x1b[0m \x00\x08\x7f\u202egnp.exe\u2028 \ufffe"
 SHORT = 20_000
 """Characters of a terminal's output that somebody would read."""
