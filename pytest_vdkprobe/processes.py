@@ -31,6 +31,11 @@ class Process(msgspec.Struct, frozen=True):
         """This process."""
         return cls(_place(), os.getpid(), _started(os.getpid()) or 0)
 
+    @classmethod
+    def of(cls, pid: int) -> Process:
+        """The process that has this id now."""
+        return cls(_place(), pid, _started(pid) or 0)
+
     def runs(self) -> bool | None:
         """Whether it still runs; None when that can't be known from here."""
         if self.place != _place() or not self.started:

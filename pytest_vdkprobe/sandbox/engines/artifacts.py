@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from pytest_vdkprobe.errors import ProbeError
+from pytest_vdkprobe.sandbox import environment
 from pytest_vdkprobe.sandbox.engines import cache
 from pytest_vdkprobe.sandbox.environment import Progress
 
@@ -158,7 +159,8 @@ def from_maven(artifact: Artifact, folder: Path, count: Callable[[int], None]) -
     )
     component = context.project(artifact.group, artifact.name).at_version(artifact.version)
     wanted = component.artifact(packaging=artifact.packaging)
-    target: Path = wanted.cached_path
+    target: Path | None = wanted.cached_path
+    assert target is not None  # noqa: S101 - it has a packaging
     target.unlink(missing_ok=True)  # what a killed or failed download left
     wanted.resolve()
     return target
@@ -172,7 +174,7 @@ def unavailable(engine: str, reason: str) -> ProbeError:
         seen=reason,
         expected="Maven Central, or a mirror of it that jgo's settings name ([repositories] in"
         " jgo.conf), reached through the proxy that HTTPS_PROXY names, if any",
-        checked=f"cache folder {cache.cache_folder() / 'engines'}",
+        checked=f"cache folder {environment.cache_folder() / 'engines'}",
         to_try="run `vdkprobe sandbox fetch` once where it can be reached; VDKPROBE_CACHE says"
         " where the result is kept",
     )

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 from pytest_vdkprobe.sandbox.engines.addresses import Address
 from pytest_vdkprobe.sandbox.engines.engine_process import (
     HOST,
-    EngineDied,
+    EngineDiedError,
     EngineProcess,
     free_port,
 )
@@ -68,7 +68,7 @@ class Engine(ABC):
             try:
                 self._launch(self._process)
                 self._process.wait_ready(self._ready, self.ready_limit_s)
-            except EngineDied as died:
+            except EngineDiedError as died:
                 self.kill()
                 if not died.port_was_taken or attempt == PORT_ATTEMPTS:
                     raise
@@ -86,9 +86,9 @@ class Engine(ABC):
         return Address(host=HOST, port=self._port, user=self.user, pid=pid or 0)
 
     def require_alive(self) -> None:
-        """Raise EngineDied, with the end of its log, if it ended although nobody asked it to."""
+        """Raise EngineDiedError, with the end of its log, if it ended although not asked to."""
         if self._process is not None and self._process.exit_code() is not None:
-            raise EngineDied(self._process)
+            raise EngineDiedError(self._process)
 
     def close(self) -> None:
         """Stop it in an orderly way and remove its data. Idempotent."""

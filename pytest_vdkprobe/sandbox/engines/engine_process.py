@@ -124,12 +124,12 @@ class EngineProcess:
         return "\n".join(text.strip().splitlines()[-LOG_LINES_SHOWN:]) or "an empty log"
 
     def wait_ready(self, ready: Callable[[], bool], limit_s: float) -> None:
-        """Wait until `ready()`; raises EngineDied or ProbeError with the end of the log."""
+        """Wait until `ready()`; raises EngineDiedError or ProbeError with the end of the log."""
         last: list[str] = []
 
         def poll() -> bool:
             if self.exit_code() is not None:
-                raise EngineDied(self)
+                raise EngineDiedError(self)
             try:
                 return ready()
             except Exception as exc:  # noqa: BLE001 - drivers raise all sorts while it comes up
@@ -180,7 +180,7 @@ class EngineProcess:
                 pipe.flush()
 
 
-class EngineDied(ProbeError):
+class EngineDiedError(ProbeError):
     """An engine's process ended, although nobody asked it to."""
 
     def __init__(self, process: EngineProcess) -> None:

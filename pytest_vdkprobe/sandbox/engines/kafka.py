@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from pytest_vdkprobe.connections.kafka import driver
 from pytest_vdkprobe.errors import ProbeError
 from pytest_vdkprobe.sandbox.engines import artifacts, cache, java
 from pytest_vdkprobe.sandbox.engines.engine import Engine
@@ -73,24 +74,21 @@ class Kafka(Engine):
 
     def _ready(self) -> bool:
         """Whether a record that is written can be read back."""
-        # Imported here: 80 ms that only a start shall cost.
-        from kafka import KafkaConsumer, KafkaProducer, TopicPartition  # noqa: PLC0415
-        from kafka.admin import KafkaAdminClient, NewTopic  # noqa: PLC0415
-
+        kafka = driver()
         where = {"bootstrap_servers": self.address.endpoint, "client_id": "vdkprobe-ready"}
-        admin = KafkaAdminClient(**where, request_timeout_ms=CALL_LIMIT_MS)
+        admin = kafka.admin.KafkaAdminClient(**where, request_timeout_ms=CALL_LIMIT_MS)
         try:
-            admin.create_topics([NewTopic(READY_TOPIC, 1, 1)])
-            producer = KafkaProducer(**where, max_block_ms=CALL_LIMIT_MS)
+            admin.create_topics([kafka.admin.NewTopic(READY_TOPIC, 1, 1)])
+            producer = kafka.KafkaProducer(**where, max_block_ms=CALL_LIMIT_MS)
             try:
                 producer.send(READY_TOPIC, b"ready").get(timeout=CALL_LIMIT_MS / 1000)
             finally:
                 producer.close(timeout=1)
-            consumer = KafkaConsumer(**where, consumer_timeout_ms=CALL_LIMIT_MS)
+            consumer = kafka.KafkaConsumer(**where, consumer_timeout_ms=CALL_LIMIT_MS)
             try:
-                consumer.assign([TopicPartition(READY_TOPIC, 0)])
+                consumer.assign([kafka.TopicPartition(READY_TOPIC, 0)])
                 consumer.seek_to_beginning()
-                return next(iter(consumer)).value == b"ready"
+                return bool(next(iter(consumer)).value == b"ready")
             finally:
                 consumer.close()
         finally:

@@ -53,7 +53,7 @@ class Postgres(Engine):
         self._settings = {**SETTINGS, **(settings or {})}
 
     @classmethod
-    def provide(cls, progress: Progress | None = None) -> None:  # noqa: ARG003 - it takes a second
+    def provide(cls, progress: Progress | None = None) -> None:
         """Initialise the cluster that every start copies."""
         _template(_programs())
 

@@ -21,7 +21,7 @@ from pytest_vdkprobe.sandbox.engines.engine_process import HOST, EngineProcess
 from pytest_vdkprobe.sandbox.environment import Progress
 
 OPTIONS = (
-    *("-Xmx1G", *java.QUICK, "-Dfile.encoding=UTF-8", "-Djdk.attach.allowAttachSelf=true"),
+    *("-Xmx1G", *java.QUICK, "-Dfile.encoding=UTF-8", "-XX:+DisableAttachMechanism"),
     *("--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow"),
 )
 MAIN = "io.trino.server.TrinoServer"
@@ -125,7 +125,7 @@ class Trino(Engine):
         """
         import trino  # noqa: PLC0415 - 47 ms that only a start shall cost
 
-        connection = trino.dbapi.connect(
+        connection = trino.dbapi.connect(  # type: ignore[no-untyped-call]  # trino has none
             host=HOST,
             port=self._port,
             user=self.user,
@@ -177,7 +177,7 @@ def _unpack(folder: Path) -> None:
                 member.linkname = member.linkname.removeprefix(f"{top}/")
                 archive.extract(member, folder, filter="data")
     with zipfile.ZipFile(memory) as archive_of_memory:
-        archive_of_memory.extractall(folder / "plugin")
+        archive_of_memory.extractall(folder / "plugin")  # noqa: S202 - of the pinned digest
     (folder / "plugin" / memory.name.removesuffix(".zip")).rename(folder / "plugin" / CATALOG)
     server.unlink()
     memory.unlink()
