@@ -43,16 +43,15 @@ def client_context(
     settings: PemSettings, *, base_dir: Path | None = None, key: str = "tls"
 ) -> ssl.SSLContext:
     """The context for connections of ours. Raises ConfigError, naming the setting below `key`."""
-    context = ssl.create_default_context()
+    authority = _pem(settings, "ca", base_dir, key)
+    try:
+        # With an authority of its own, a context trusts no other.
+        context = ssl.create_default_context(cadata=authority)
+    except (ssl.SSLError, ValueError) as exc:
+        raise _unusable("ca", key, "the authority's certificate", exc) from None
     context.check_hostname = settings.check_host and settings.verify
     if not settings.verify:
         context.verify_mode = ssl.CERT_NONE
-    authority = _pem(settings, "ca", base_dir, key)
-    if authority is not None:
-        try:
-            context.load_verify_locations(cadata=authority)
-        except (ssl.SSLError, ValueError) as exc:
-            raise _unusable("ca", key, "the authority's certificate", exc) from None
     certificate = _pem(settings, "certificate", base_dir, key)
     if certificate is not None:
         own = _pem(settings, "key", base_dir, key) or ""
