@@ -22,10 +22,10 @@ from pytest_vdkprobe.control.body import LARGEST, BadPacking, TooBig, read_body
 from pytest_vdkprobe.control.exchanges import ExchangeLog, conceal
 from pytest_vdkprobe.control.network import Reason, Unanswered, unanswered
 from pytest_vdkprobe.control.settings import ControlSettings
-from pytest_vdkprobe.control.worker import Abandoned, Job, Workers
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.secrets import MASK, Secret
 from pytest_vdkprobe.waiting import Deadline, pause
+from pytest_vdkprobe.workers import Abandoned, Job, Workers
 
 if TYPE_CHECKING:
     import requests

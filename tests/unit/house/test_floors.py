@@ -18,7 +18,17 @@ from tests.unit.house.sources import (
 
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset(
-        {"errors", "verdicts", "waiting", "secrets", "leases", "records", "durable", "processes"}
+        {
+            "errors",
+            "verdicts",
+            "waiting",
+            "secrets",
+            "leases",
+            "records",
+            "durable",
+            "processes",
+            "workers",
+        }
     ),
     frozenset({"config"}),
     frozenset({"control", "jobs", "accounting", "connections", "store"}),

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pytest_vdkprobe.control.worker import Abandoned, Workers
+from pytest_vdkprobe.workers import Abandoned, Workers
 
 
 def test_results_and_errors_come_back() -> None:
