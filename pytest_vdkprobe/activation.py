@@ -113,7 +113,7 @@ def _make_run(config: pytest.Config) -> tuple[Run, dict[str, Any] | None]:
         remaining_s=told.get("remaining_s"),
         report_folder=report.parent if report else None,
     )
-    if tables is not None:
+    if tables is not None and ENGINES in tables:
         from pytest_vdkprobe.sandbox.engine_addresses import EngineAddresses  # noqa: PLC0415 - ditto
 
         run.placeholders = EngineAddresses.told(tables[ENGINES])
