@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_vdkprobe.journeys.run import RUN_KEY
-from pytest_vdkprobe.journeys.scenarios import NOTHING, Journey
+from pytest_vdkprobe.journeys.scenarios import Journey
 from pytest_vdkprobe.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.routes.route import Route
 
 PROFILE = "vdk_profile"
-JOB_SENDER = "vdk_job_sender"
-"""A test that asks for this lets a data job send; any other sends itself."""
 
 
 @contextmanager
@@ -51,18 +49,14 @@ def open_route(name: str, run: Run) -> Iterator[Route]:
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
-    """One step for each profile of the journey's route, in the way that the test sends."""
+    """One step for each profile of the journey's route."""
     if PROFILE not in metafunc.fixturenames:
         return
     journey = metafunc.definition.getparent(Journey)
     if journey is None:
         return
     from pytest_vdkprobe.routes.route import profiles_of  # noqa: PLC0415 - inert unless used
-    from pytest_vdkprobe.routes.settings import DIRECT, JOB  # noqa: PLC0415 - as above
 
-    way = JOB if JOB_SENDER in metafunc.fixturenames else DIRECT
     configuration = metafunc.config.stash[RUN_KEY].configuration
-    names = profiles_of(configuration, journey.subject, way=way)
-    metafunc.parametrize(
-        PROFILE, names or [NOTHING], indirect=True, ids=names or ["nothing"], scope="function"
-    )
+    names = profiles_of(configuration, journey.subject)
+    metafunc.parametrize(PROFILE, names, indirect=True, ids=names, scope="function")

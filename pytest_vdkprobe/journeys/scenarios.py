@@ -34,21 +34,12 @@ class Journey(pytest.Module):
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         """Its steps; remembered, since `--lf` filters what a collector returns."""
         self.collected = True
-        self.members = [test for test in super().collect() if not _for_nothing(test)]
+        self.members = list(super().collect())
         return list(self.members)
 
     def _getobj(self) -> ModuleType:
         # pytest would import `path`, which is a folder for what is shipped.
         return self.obj  # type: ignore[no-any-return]  # untyped in pytest
-
-
-NOTHING = object()
-"""The only parameter of a test that this journey has nothing for; it is no step then."""
-
-
-def _for_nothing(test: pytest.Item | pytest.Collector) -> bool:
-    callspec = getattr(test, "callspec", None)
-    return callspec is not None and NOTHING in callspec.params.values()
 
 
 class Scenario(pytest.Module):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.routes.kinds import SIDES, Side, kind_of
 from pytest_vdkprobe.routes.passage import Passage
-from pytest_vdkprobe.routes.settings import DIRECT, JobIngestion, RouteSettings
+from pytest_vdkprobe.routes.settings import DIRECT, RouteSettings
 from pytest_vdkprobe.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -91,12 +91,6 @@ class Route:
         )
         self._passages.append(found)
         return found
-
-    def job(self, wanted: Profile, *, way: str) -> JobIngestion:
-        """How a data job sends this profile, with the placeholders filled."""
-        key = ("routes", str(self.index), "job")
-        filling = self._filling(wanted, way)
-        return self.configuration.table(key, JobIngestion, placeholders=filling)
 
     def send(self, wanted: Profile) -> Passage:
         """Prepare both ends and send every record of the profile; for `reconcile`."""
@@ -175,16 +169,15 @@ def passages(
 ) -> Iterator[tuple[str, str, str, RouteSettings, dict[str, str]]]:
     """Each passage of a run: route, way, profile, settings, and the names that are its own."""
     for index, settings in enumerate(configuration.sections("routes", RouteSettings)):
-        for way in settings.ways:
-            for wanted in settings.profiles:
-                values = {"run": run_id, "profile": wanted, "way": way}
-                values["route"] = _plain(settings.name)
-                places: dict[str, str] = {}
-                for side in SIDES:
-                    key = ("routes", str(index), side)
-                    table = configuration.table(key, dict[str, Any], placeholders=values)
-                    places |= {name: str(table[name]) for name in PLACES if name in table}
-                yield settings.name, way, wanted, settings, places
+        for wanted in settings.profiles:
+            values = {"run": run_id, "profile": wanted, "way": DIRECT}
+            values["route"] = _plain(settings.name)
+            places: dict[str, str] = {}
+            for side in SIDES:
+                key = ("routes", str(index), side)
+                table = configuration.table(key, dict[str, Any], placeholders=values)
+                places |= {name: str(table[name]) for name in PLACES if name in table}
+            yield settings.name, DIRECT, wanted, settings, places
 
 
 def _plain(name: str) -> str:
@@ -192,7 +185,6 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
-def profiles_of(configuration: Configuration, name: str, *, way: str) -> list[str]:
-    """What is sent through a route in one way, by the names of the profiles."""
-    _, settings = _find(configuration, name)
-    return list(settings.profiles) if way in settings.ways else []
+def profiles_of(configuration: Configuration, name: str) -> list[str]:
+    """What is sent through a route, by the names of the profiles."""
+    return list(_find(configuration, name)[1].profiles)

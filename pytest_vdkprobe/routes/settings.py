@@ -6,30 +6,14 @@ user's kind of target is checked as well as ours.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 from pytest_vdkprobe.errors import ConfigError
 
-Way = Literal["direct", "job"]
-DIRECT: Way = "direct"
-JOB: Way = "job"
+DIRECT = "direct"
+"""The way in which the probe itself sends."""
 COUNTED = ("lost", "duplicate", "corrupted", "late", "refused", "foreign", "reordered")
 """What `allow` may name: the classes of an account that can be tolerated."""
-
-
-class JobIngestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How a data job sends the records; left out, it follows the target."""
-
-    method: str | None = None
-    """VDK's name of the ingestion plugin: `http`, `file`, `trino`, `postgres`, `kafka`."""
-    target: str | None = None
-    """What the plugin calls target: a URL, a file, a topic."""
-    table: str | None = None
-    """`destination_table` of VDK's ingestion calls."""
-    settings: dict[str, str] = {}
-    """VDK settings for the job's config.ini, e.g. `trino_host`. No secrets: the platform's own."""
 
 
 class End(msgspec.Struct, frozen=True):
@@ -42,7 +26,7 @@ class End(msgspec.Struct, frozen=True):
 
 
 class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One route. Texts in `target`, `reader` and `job` may hold {run} {profile} {way} {worker}."""
+    """One route. Texts in `target` and `reader` may hold {run} {route} {profile} {way}."""
 
     name: str
     target: End
@@ -51,9 +35,6 @@ class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """Where they must come out."""
     profiles: tuple[str, ...] = ("small",)
     """What is sent: `small`, `typed`, `bulk`; each is a step of its own."""
-    ways: tuple[Way, ...] = (DIRECT,)
-    """Who sends: the probe itself, or a data job with VDK's own ingestion."""
-    job: JobIngestion = JobIngestion()
     records: int = 1000
     """How many, of each profile."""
     rate_per_s: float = 1000.0
@@ -86,8 +67,6 @@ class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             value = getattr(self, field)
             if not 0 <= value < float("inf"):
                 wrong("This is a number of seconds, 0 or more.", field, value, "write 30, say")
-        if not self.ways:
-            wrong("A route without a way sends nothing.", "ways", self.ways, 'write ["direct"]')
         if not self.profiles:
             wrong("A route without a profile sends nothing.", "profiles", (), 'write ["small"]')
         for name in self.allow:

@@ -17,6 +17,7 @@ from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.control.settings import ControlSettings
 from pytest_vdkprobe.jobs.settings import JobSettings
 from pytest_vdkprobe.journeys.settings import RunSettings
+from pytest_vdkprobe.routes.settings import RouteSettings
 from pytest_vdkprobe.sandbox.session import SandboxSettings
 from pytest_vdkprobe.verdicts import EXIT_CODES, Verdict
 from tests.unit.docs.blocks import PAGES, REFERENCE, ROOT
@@ -24,6 +25,7 @@ from tests.unit.docs.blocks import PAGES, REFERENCE, ROOT
 SECTIONS = {
     "control": ControlSettings,
     "jobs": JobSettings,
+    "routes": RouteSettings,
     "run": RunSettings,
     "sandbox": SandboxSettings,
     "legacy": LegacySettings,

@@ -49,8 +49,7 @@ def test_sound_route_has_no_problems() -> None:
         ({"records": 0}, "routes.0.records"),
         ({"rate_per_s": -1.0}, "routes.0.rate_per_s"),
         ({"late_s": -1.0}, "routes.0.late_s"),
-        ({"ways": []}, "routes.0.ways"),
-        ({"ways": ["by-hand"]}, "routes.0.ways.0"),
+        ({"profiles": []}, "routes.0.profiles"),
         ({"allow": {"losses": 1}}, "routes.0.allow.losses"),
         ({"within": 3}, "did you mean within_s"),
     ],
@@ -109,13 +108,7 @@ def test_closing_a_route_removes_what_each_passage_made_even_if_one_fails(tmp_pa
     route.close()
 
 
-def test_profiles_are_those_of_the_way() -> None:
-    configuration = configured(profiles=["small", "typed"], ways=["job"])
-    assert profiles_of(configuration, "r", way="direct") == []
-    assert profiles_of(configuration, "r", way="job") == ["small", "typed"]
-
-
 def test_unknown_route_is_told_with_those_that_are_there() -> None:
     with pytest.raises(ConfigError, match="no route called q") as error:
-        profiles_of(configured(), "q", way="direct")
+        profiles_of(configured(), "q")
     assert "one of r" in str(error.value)
