@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-import threading
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -22,6 +21,7 @@ from pytest_vdkprobe.config.filepath import FilePath
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.connections.pem import client_context
 from pytest_vdkprobe.errors import ConfigError, LoginError, ProbeError, TransportError
+from pytest_vdkprobe.workers import Abandoned, Workers
 
 if TYPE_CHECKING:
     from kafka import KafkaConsumer, KafkaProducer
@@ -234,23 +234,23 @@ def _text(exc: BaseException) -> str:
 def _walk(connection: KafkaConnection, context: ssl.SSLContext | None) -> None:
     """Go the way to one of the brokers on a socket of ours; raises what stands in the way."""
     problems: list[ProbeError] = []
+    workers = Workers()
+    limit_s = connection.connect_timeout_s
     for server in connection.servers:
         host, port = host_and_port(server)
-        problem: list[ProbeError | None] = []
-        # In a thread: no timeout reaches the resolution of a name.
-        thread = threading.Thread(
-            target=lambda host=host, port=port, problem=problem: problem.append(
-                _obstacle(host, port, context, connection.connect_timeout_s)
-            ),
-            name="vdkprobe-kafka-way",
-            daemon=True,
-        )
-        thread.start()
-        thread.join(2 * connection.connect_timeout_s)
-        found = problem[0] if problem else _unreachable(host, port, "its name can't be resolved")
+        try:
+            found = workers.run(
+                lambda _job, host=host, port=port: _obstacle(host, port, context, limit_s),  # type: ignore[misc]
+                timeout_s=2 * limit_s,
+            )
+        except Abandoned as abandoned:
+            phase = abandoned.phase or "connecting"
+            found = _unreachable(host, port, f"given up after {2 * limit_s:g} s while {phase}")
         if found is None:
+            workers.close()
             return
         problems.append(found)
+    workers.close()
     raise problems[0]
 
 
