@@ -59,7 +59,7 @@ class Splitter:
         # An end may itself be cut in two, by one byte at most.
         last = self._rest[-1][-1:] if self._rest else b""
         if self._end not in last + content:
-            self._rest.append(content)
+            self._rest += [content] if content else []
             return
         *ended, rest = (self.rest + content).split(self._end)
         self._rest = [rest] if rest else []
