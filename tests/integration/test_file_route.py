@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -12,14 +13,17 @@ from pytest_vdkprobe.readers.file import FileReader, FileReaderSettings
 from pytest_vdkprobe.targets.file import FileTarget, FileTargetSettings
 from tests.integration.route_faults import FAULTS, Fault, check, passage
 
-LAYOUTS: tuple[Layout, ...] = ("lines", "vdk")
+CASES = [
+    pytest.param(fault, layout, id=f"{fault.name.replace(' ', '-')}-{layout}")
+    for fault in FAULTS
+    for layout in get_args(Layout)
+    # Time is the same in both layouts, and is waited for.
+    if layout == "vdk" or not fault.about_time
+]
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
+@pytest.mark.parametrize(("fault", "layout"), CASES)
 def test_the_account_names_the_fault(fault: Fault, layout: Layout, tmp_path: Path) -> None:
-    if fault.about_time and layout == "lines":
-        pytest.skip("time is the same in both layouts, and is waited for")
     leases = LeaseStore(tmp_path / "leases", run_id="run-12345678")
     path = tmp_path / "deep" / "er" / "records.json"
     account = passage(
