@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar, Self
@@ -17,6 +18,7 @@ from pytest_vdkprobe.sandbox.engines.engine_process import (
 from pytest_vdkprobe.sandbox.environment import Progress
 
 PORT_ATTEMPTS = 3
+CONNECT_LIMIT_S = 2.0
 
 
 class Engine(ABC):
@@ -67,7 +69,7 @@ class Engine(ABC):
             )
             try:
                 self._launch(self._process)
-                self._process.wait_ready(self._ready, self.ready_limit_s)
+                self._process.wait_ready(self._listens_and_works, self.ready_limit_s)
             except EngineDiedError as died:
                 self.kill()
                 if not died.port_was_taken or attempt == PORT_ATTEMPTS:
@@ -78,6 +80,12 @@ class Engine(ABC):
             else:
                 break
         return self.address
+
+    def _listens_and_works(self) -> bool:
+        # Drivers pause for seconds after a refused connection, so theirs is not the first.
+        with socket.create_connection((HOST, self._port), timeout=CONNECT_LIMIT_S):
+            pass
+        return self._ready()
 
     @property
     def address(self) -> Address:
@@ -95,6 +103,11 @@ class Engine(ABC):
         if self._process is not None:
             self._process.stop(self.ask_with)
         self.kill()
+
+    def finish(self, signal_number: signal.Signals, limit_s: float) -> None:
+        """Ask it to end and give it `limit_s` to do so; its folder stays until `close`."""
+        if self._process is not None:
+            self._process.stop(signal_number, limit_s=limit_s)
 
     def kill(self) -> None:
         """End it at once and remove its data. Idempotent."""

@@ -156,7 +156,9 @@ class EngineProcess:
         if self._process is None or self._process.poll() is not None:
             return True
         for number in (signal_number, self._kill_with, signal.SIGKILL):
-            self._process.send_signal(number)
+            # It leads a session of its own; what it started itself shall not outlive it.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(limit_s)
                 return number == signal_number

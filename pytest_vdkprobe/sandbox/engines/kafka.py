@@ -13,7 +13,6 @@ from pathlib import Path
 from pytest_vdkprobe.connections.kafka import driver
 from pytest_vdkprobe.errors import ProbeError
 from pytest_vdkprobe.sandbox.engines import artifacts, cache, java
-from pytest_vdkprobe.sandbox.engines.engine import Engine
 from pytest_vdkprobe.sandbox.engines.engine_process import HOST, EngineProcess, free_port
 from pytest_vdkprobe.sandbox.environment import Progress
 
@@ -40,13 +39,14 @@ SETTINGS = {
 }
 
 
-class Kafka(Engine):
+class Kafka(java.JavaEngine):
     """A Kafka broker; `settings` are added to those in its server.properties."""
 
     name = "kafka"
     ready_limit_s = 120.0
     ask_with = signal.SIGTERM
     kill_with = signal.SIGKILL
+    options = OPTIONS
 
     def __init__(self, *, settings: Mapping[str, str] | None = None) -> None:
         super().__init__()
@@ -58,17 +58,16 @@ class Kafka(Engine):
         artifacts.fetch(cls.name, progress=progress)
         _template()
 
-    def _parent(self) -> Path:
-        # Not in memory: a folder there often forbids the native libraries that the JVM unpacks.
-        return Path(tempfile.gettempdir())
+    @classmethod
+    def class_path(cls) -> str:
+        """The jars in the order of the lock file."""
+        return _class_path()
 
     def _launch(self, process: EngineProcess) -> None:
         shutil.copytree(_template(), process.folder / "data")
-        class_path = _class_path()
-        archive = java.archive_option(java.archive_name(self.name, OPTIONS, class_path))
         properties = _properties(process.folder, self._port, free_port(), self._settings)
         process.start(
-            _command("kafka.Kafka", process.folder, [str(properties)], archive),
+            _command("kafka.Kafka", process.folder, [str(properties)], self.archive_options()),
             environ=java.environ(process.folder),
         )
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 import shutil
 import signal
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from pytest_vdkprobe.errors import ProbeError
 from pytest_vdkprobe.sandbox.engines import artifacts, java
-from pytest_vdkprobe.sandbox.engines.engine import Engine
 from pytest_vdkprobe.sandbox.engines.engine_process import HOST, EngineProcess
 from pytest_vdkprobe.sandbox.environment import Progress
 
@@ -39,7 +37,7 @@ SETTINGS = {
 }
 
 
-class Trino(Engine):
+class Trino(java.JavaEngine):
     """A Trino server; `settings` are added to its config.properties, `plugins` run beside memory.
 
     `files` are written into its `etc` folder, by name.
@@ -50,6 +48,7 @@ class Trino(Engine):
     ready_limit_s = 180.0
     ask_with = signal.SIGKILL  # an orderly stop waits for workers, and there is nothing to save
     kill_with = signal.SIGKILL
+    options = OPTIONS
 
     def __init__(
         self,
@@ -68,9 +67,10 @@ class Trino(Engine):
         """Fetch and unpack the server."""
         artifacts.fetch(cls.name, unpack=_unpack, progress=progress)
 
-    def _parent(self) -> Path:
-        # Not in memory: a folder there often forbids the native libraries that the JVM unpacks.
-        return Path(tempfile.gettempdir())
+    @classmethod
+    def class_path(cls) -> str:
+        """The jars of the server by name."""
+        return ":".join(str(path) for path in sorted((_server() / "lib").glob("*.jar")))
 
     def _launch(self, process: EngineProcess) -> None:
         server = _server()
@@ -79,7 +79,6 @@ class Trino(Engine):
             (process.folder / "plugin" / name).symlink_to(server / "plugin" / name)
         etc = process.folder / "etc"
         self._configure(etc)
-        class_path = _class_path(server)
         node = {
             "config": etc / "config.properties",
             "log.levels-file": etc / "log.properties",
@@ -95,9 +94,9 @@ class Trino(Engine):
         process.start(
             [
                 *(str(java.java()), *OPTIONS),
-                *java.archive_option(java.archive_name(self.name, OPTIONS, class_path)),
+                *self.archive_options(),
                 *(f"-D{key}={value}" for key, value in node.items()),
-                *("-cp", class_path, MAIN),
+                *("-cp", self.class_path(), MAIN),
             ],
             environ=java.environ(process.folder),
         )
@@ -107,7 +106,9 @@ class Trino(Engine):
         (etc / "catalog" / f"{CATALOG}.properties").write_text(
             "connector.name=memory\nmemory.max-data-per-node=512MB\n", "utf-8"
         )
-        (etc / "log.properties").write_text("io.trino=WARN\n", "utf-8")
+        (etc / "log.properties").write_text(
+            "io.trino=WARN\nio.airlift=WARN\norg.eclipse=WARN\nBootstrap=WARN\n", "utf-8"
+        )
         settings = {
             "http-server.http.port": str(self._port),
             "discovery.uri": f"http://{HOST}:{self._port}",
@@ -155,11 +156,6 @@ def _server() -> Path:
     if folder is None:
         raise ProbeError("Trino's files went from the cache.", to_try="`vdkprobe sandbox fetch`")
     return folder
-
-
-def _class_path(server: Path) -> str:
-    """Every jar by name, always in one order: an archive of classes wants no wildcard."""
-    return ":".join(str(path) for path in sorted((server / "lib").glob("*.jar")))
 
 
 def _unpack(folder: Path) -> None:
