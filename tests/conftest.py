@@ -11,9 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from pytest_vdkprobe.secrets import REDACTOR
+
 pytest_plugins = ["pytester"]
 
 CI_NAMES = ("CI", "BUILD_NUMBER")
+
+
+@pytest.fixture(autouse=True)
+def own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test made a secret is forgotten after it: "wrong" may be another test's plain word."""
+    monkeypatch.setattr(REDACTOR, "_forms", set(REDACTOR._forms))
+    monkeypatch.setattr(REDACTOR, "_long", REDACTOR._long)
+    monkeypatch.setattr(REDACTOR, "_pattern", REDACTOR._pattern)
 
 
 @pytest.fixture(autouse=True)
