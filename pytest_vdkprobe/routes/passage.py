@@ -7,7 +7,7 @@ then is never forgotten.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -55,6 +55,7 @@ class Passage:
         self.account: Account | None = None
         """The last that was drawn up; None before the first look."""
         self._ledger: Ledger | None = None
+        self._made_folder = False
         self._schedule: Schedule | None = None
 
     def __str__(self) -> str:
@@ -99,6 +100,7 @@ class Passage:
 
     def open_ledger(self, start_us: int) -> Ledger:
         """The ledger, made now; for a sender other than the target, which settles it itself."""
+        self._made_folder = not self.ledger_path.parent.exists()
         self._ledger = Ledger.create(
             self.ledger_path,
             run_id=self.run_id,
@@ -161,6 +163,9 @@ class Passage:
             self._ledger.close()
         if self.account is not None and self.account.delivered == self.account.sent:
             self.ledger_path.unlink(missing_ok=True)
+            if self._made_folder:
+                with suppress(OSError):  # something else may lie there by now
+                    self.ledger_path.parent.rmdir()
 
     def close(self) -> None:
         """Let go of connections and files. May be called again."""

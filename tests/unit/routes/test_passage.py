@@ -40,7 +40,7 @@ def passage(tmp_path: Path) -> Callable[..., Passage]:
             run_id="0123abcd",
             target=pipe,
             reader=pipe,
-            ledger_path=tmp_path / "r.ledger",
+            ledger_path=tmp_path / "reports" / "r.ledger",
         )
 
     return make
@@ -86,7 +86,7 @@ def test_lost_record_is_lost_only_after_its_late_window(
         account.require()
     assert "record 0, 7, 49" in str(failure.value)
     one.remove()
-    assert [path.name for path in tmp_path.iterdir()] == ["r.ledger"]
+    assert [path.name for path in (tmp_path / "reports").iterdir()] == ["r.ledger"]
 
 
 def test_duplicate_that_trails_is_waited_for(passage: Callable[..., Passage]) -> None:
