@@ -7,6 +7,7 @@ ours would configure them, and a developer's own leases are not a test's to find
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,10 @@ from pytest_vdkprobe.secrets import REDACTOR
 pytest_plugins = ["pytester"]
 
 CI_NAMES = ("CI", "BUILD_NUMBER")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's background job ignores it, and so would every process that a test interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
