@@ -21,7 +21,11 @@ from pytest_vdkprobe.sandbox.ingestion.bodies import Row, by_table, rows_of
 from pytest_vdkprobe.sandbox.ingestion.engines import Engines
 from pytest_vdkprobe.sandbox.ingestion.landing import Landing
 from pytest_vdkprobe.sandbox.ingestion.sink import Sink
-from pytest_vdkprobe.sandbox.ingestion.trouble import BadRecordsError, EngineDownError
+from pytest_vdkprobe.sandbox.ingestion.trouble import (
+    BadRecordsError,
+    EngineDownError,
+    NotLandedError,
+)
 from pytest_vdkprobe.sandbox.settings import Settings
 
 if TYPE_CHECKING:
@@ -178,7 +182,13 @@ class Ingestion:
         except BadRecordsError as exc:
             _refuse(exc)
         except EngineDownError as exc:
-            raise unavailable("The records did not land.", str(exc)) from exc
+            raise problem(
+                503,
+                "The engine did not say that the records have landed.",
+                why=str(exc),
+                consequences=_fate(exc),
+                countermeasures="See whether the engine runs; read back before you send again.",
+            ) from exc
 
 
 def _refuse(exc: BadRecordsError) -> NoReturn:
@@ -188,9 +198,17 @@ def _refuse(exc: BadRecordsError) -> NoReturn:
         400,
         f"The records can't land{where}.",
         why=exc.why,
-        consequences="Nothing of this batch has landed.",
+        consequences=_fate(exc),
         countermeasures="Compare the records with the table, and send them again.",
     ) from exc
+
+
+def _fate(exc: NotLandedError) -> str:
+    if exc.landed:
+        return f"{exc.landed} records of this batch have landed before."
+    if isinstance(exc, EngineDownError):
+        return "Most likely nothing of this batch has landed."
+    return "Nothing of this batch has landed."
 
 
 def _without_tables(rows: list[Row]) -> list[Row]:

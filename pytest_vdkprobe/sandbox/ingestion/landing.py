@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from pytest_vdkprobe.sandbox.ingestion.received import Received
 from pytest_vdkprobe.sandbox.ingestion.tables import Name, Table
 from pytest_vdkprobe.sandbox.ingestion.topics import Topics
 from pytest_vdkprobe.sandbox.ingestion.trino import TrinoTables
-from pytest_vdkprobe.sandbox.ingestion.trouble import BadRecordsError
+from pytest_vdkprobe.sandbox.ingestion.trouble import BadRecordsError, NotLandedError
 
 LONGEST_LIST = 100
 
@@ -29,11 +29,16 @@ class Tables(Protocol):
     """An engine that has tables."""
 
     name: str
+    whole: bool
+    """Whether a batch of any size, over several tables, lands wholly or not at all."""
 
     def table(self, name: Name, called: str, *, anew: bool = False) -> Table:
         """The table's description, from memory or looked up anew."""
 
-    def land(self, batches: Mapping[Name, tuple[Table, list[Row]]]) -> None:
+    def pieces(self, rows: list[Row]) -> list[list[Row]]:
+        """The rows in parts, of which each lands wholly or not at all."""
+
+    def land(self, batches: Mapping[Name, tuple[Table, Sequence[Row]]]) -> None:
         """Insert the rows."""
 
     def close(self) -> None:
@@ -81,8 +86,29 @@ class Landing:
     ) -> None:
         """Land what was not altered, or was already.
 
-        What does not fit a table as it is remembered is tried once more with the table as it is.
+        In PostgreSQL all of it or nothing; in Trino piece by piece, and what is raised tells how
+        many records have landed before.
         """
+        landed = 0
+        for piece in self.pieces(engine, batches):
+            try:
+                self._land(engine, piece, top, schema)
+            except NotLandedError as exc:
+                exc.landed = landed
+                raise
+            landed += sum(map(len, piece.values()))
+
+    def pieces(self, engine: str, batches: Batches) -> list[Batches]:
+        """What lands at once each."""
+        tables = self.tables[engine]
+        if tables.whole:
+            return [batches]
+        return [
+            {called: piece} for called, rows in batches.items() for piece in tables.pieces(rows)
+        ]
+
+    def _land(self, engine: str, batches: Batches, top: str | None, schema: str | None) -> None:
+        """One piece; what does not fit a table as remembered is tried with the table as it is."""
         names = {called: Name.of(called, top=top, schema=schema) for called in batches}
         tables = self.tables[engine]
         for anew in (False, True):

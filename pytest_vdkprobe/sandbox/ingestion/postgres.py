@@ -44,7 +44,7 @@ class PostgresTables:
     """Lands batches; connections are kept for the next, one for each that lands at the time."""
 
     name = ENGINE
-    top = DATABASE
+    whole = True
 
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
@@ -60,6 +60,10 @@ class PostgresTables:
             with self._connection(name.top or DATABASE) as connection:
                 self._tables[name] = _described(connection, name, called)
         return self._tables[name]
+
+    def pieces(self, rows: list[Row]) -> list[list[Row]]:
+        """All rows: a transaction may be as long as it likes."""
+        return [rows]
 
     def land(self, batches: Mapping[Name, tuple[Table, Sequence[Row]]]) -> None:
         """Insert all rows of all tables, of one database, or none.
@@ -189,8 +193,6 @@ def _insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     from psycopg2.extras import execute_values  # noqa: PLC0415
 
     keys = table.columns_of(rows)
-    if not keys:
-        raise BadRecordsError(f"The records for {table.called} are empty.", table=table.called)
     default = AsIs("DEFAULT")
     values = [
         [default if text is MISSING else text for text in texts]

@@ -131,7 +131,8 @@ class Sink:
                 self._landing.fail(topic, exc, messages=len(messages))
                 return True
             else:
-                return self._insert(topic, batches)
+                pieces = self._landing.pieces(self.engine, batches)
+                return all(self._insert(topic, piece) for piece in pieces)
         return False
 
     def _insert(self, topic: str, batches: Batches) -> bool:

@@ -78,7 +78,10 @@ class Table:
 
     def columns_of(self, rows: Sequence[Row]) -> list[str]:
         """The keys of all rows, in the order in which they first come."""
-        return list(dict.fromkeys(key for row in rows for key in row))
+        keys = list(dict.fromkeys(key for row in rows for key in row))
+        if not keys:
+            raise BadRecordsError(f"The records for {self.called} are empty.", table=self.called)
+        return keys
 
     def column(self, key: str) -> str:
         """The table's column for a record's key: this one, or one that differs in case only."""

@@ -16,6 +16,9 @@ from pytest_vdkprobe.waiting import Deadline
 ENGINE = "kafka"
 DELIVERY_LIMIT_S = 30.0
 CALL_LIMIT_MS = 10_000
+LINGER_MS = 2
+BATCH_BYTES = 256 << 10
+"""A call brings hundreds of records at once: few large requests instead of many small ones."""
 CLOSE_LIMIT_S = 2.0
 LARGEST_MESSAGE_BYTES = 64 << 20
 """For producer and new topics: a probe's record may hold a text of a megabyte, Kafka's limit."""
@@ -93,6 +96,8 @@ class Topics:
             self._producer = KafkaProducer(
                 **where,
                 acks="all",
+                linger_ms=LINGER_MS,
+                batch_size=BATCH_BYTES,
                 max_request_size=LARGEST_MESSAGE_BYTES,
                 max_block_ms=CALL_LIMIT_MS,
                 delivery_timeout_ms=int(DELIVERY_LIMIT_S * 1000),

@@ -20,9 +20,9 @@ ENGINE = "trino"
 CATALOG = "memory"
 SCHEMA = "default"
 CALL_LIMIT_S = 30.0
-LONGEST_STATEMENT = 900_000
-"""Characters of a statement: `query.max-length` is 1,000,000 by default (Trino, query properties).
-A batch that is longer takes several, and is then not landed at once."""
+LONGEST_PIECE = 800_000
+"""Characters of JSON in one statement. There they become some more, and `query.max-length` allows
+1,000,000 by default (Trino, query properties)."""
 FRACTION_DIGITS = 3
 """Of a timestamp without a precision (Trino, data types)."""
 
@@ -31,7 +31,7 @@ class TrinoTables:
     """Lands batches; Trino keeps no session, so each batch has a connection of its own."""
 
     name = ENGINE
-    top = CATALOG
+    whole = False
 
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
@@ -44,17 +44,32 @@ class TrinoTables:
                 self._tables[name] = _described(cursor, name, called)
         return self._tables[name]
 
+    def pieces(self, rows: Sequence[Row]) -> list[list[Row]]:
+        """The rows in parts that each fit a statement, and so land wholly or not at all.
+
+        The longest first: what is too long for Trino is refused before anything has landed.
+        """
+        found: list[tuple[int, list[Row]]] = []
+        for row in rows:
+            text = json.dumps(row, ensure_ascii=False, default=str)
+            length = len(text) + text.count("'")
+            if found and found[-1][0] + length <= LONGEST_PIECE:
+                found[-1][1].append(row)
+                found[-1] = (found[-1][0] + length, found[-1][1])
+            else:
+                found.append((length, [row]))
+        return [piece for _, piece in sorted(found, key=lambda piece: -piece[0])]
+
     def land(self, batches: Mapping[Name, tuple[Table, Sequence[Row]]]) -> None:
-        """Insert all rows, table by table; each statement lands wholly or not at all.
+        """Insert the rows of each table by one statement.
 
         Raises BadRecordsError when the records are to blame, EngineDownError when the engine is.
         """
         for table, rows in batches.values():
-            statements = list(_statements(table, rows))
+            statement = _statement(table, rows)
             with self._cursor(table.called) as cursor:
-                for statement in statements:
-                    cursor.execute(statement)
-                    cursor.fetchall()
+                cursor.execute(statement)
+                cursor.fetchall()
 
     def close(self) -> None:
         """Nothing is kept."""
@@ -109,10 +124,8 @@ def _described(cursor: Any, name: Name, called: str) -> Table:
     )
 
 
-def _statements(table: Table, rows: Sequence[Row]) -> Iterator[str]:
+def _statement(table: Table, rows: Sequence[Row]) -> str:
     keys = table.columns_of(rows)
-    if not keys:
-        raise BadRecordsError(f"The records for {table.called} are empty.", table=table.called)
     columns = [table.column(key) for key in keys]
     casts = ", ".join(
         f"json_parse(c{place})"
@@ -122,24 +135,12 @@ def _statements(table: Table, rows: Sequence[Row]) -> Iterator[str]:
     )
     shape = ", ".join(f"c{place} varchar" for place in range(len(columns)))
     names = ", ".join(f"c{place}" for place in range(len(columns)))
-    head = (
+    texts = [[None if text is MISSING else text for text in row] for row in table.texts(rows, keys)]
+    packed = _literal(json.dumps(texts, ensure_ascii=False, separators=(",", ":")))
+    return (
         f"insert into {table.sql} ({', '.join(map(quoted, columns))}) select {casts}"  # noqa: S608
-        f" from unnest(cast(json_parse('["
+        f" from unnest(cast(json_parse({packed}) as array(row({shape})))) as t({names})"
     )
-    tail = f"]') as array(row({shape})))) as t({names})"
-    room = LONGEST_STATEMENT - len(head) - len(tail)
-    packed: list[str] = []
-    length = 0
-    for texts in table.texts(rows, keys):
-        plain = [None if text is MISSING else text for text in texts]
-        row = json.dumps(plain, ensure_ascii=False, separators=(",", ":")).replace("'", "''")
-        if packed and length + len(row) > room:
-            yield f"{head}{','.join(packed)}{tail}"
-            packed, length = [], 0
-        packed.append(row)
-        length += len(row) + 1
-    if packed:
-        yield f"{head}{','.join(packed)}{tail}"
 
 
 def _literal(text: str) -> str:

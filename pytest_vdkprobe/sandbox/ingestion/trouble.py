@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 
-class BadRecordsError(ValueError):
+class NotLandedError(Exception):
+    """Records did not land; `landed` of their batch had before."""
+
+    landed = 0
+
+
+class BadRecordsError(NotLandedError, ValueError):
     """The records can't land as they are: no such table or column, or a value that does not fit.
 
-    Nothing of their batch landed. `table` and `column` say where, empty where it is not about one.
+    `table` and `column` say where, empty where it is not about one.
     """
 
     def __init__(self, why: str, *, table: str = "", column: str = "") -> None:
@@ -16,5 +22,5 @@ class BadRecordsError(ValueError):
         self.column = column
 
 
-class EngineDownError(Exception):
-    """The engine behind could not take the records: it is not there, ends, or is full."""
+class EngineDownError(NotLandedError):
+    """The engine behind did not say that it took the records: it is not there, ends, or is full."""
