@@ -8,12 +8,14 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import psycopg2
 import pytest
+import requests
 
 from pytest_vdkprobe.sandbox.engines.addresses import Address
 from pytest_vdkprobe.sandbox.ingestion.topics import load_driver
@@ -419,3 +421,54 @@ def test_a_token_is_needed_where_ingestion_needs_a_login() -> None:
         assert one.post("list", {"a": 1}).status_code == 401
         token = sandbox.tokens.issue("somebody")
         assert one.post("list", {"a": 1}, headers={"Authorization": f"Bearer {token}"}).ok
+
+
+def test_a_stop_does_not_wait_for_a_batch_that_hangs(engines: SharedEngines) -> None:
+    sandbox = Sandbox(engines=engines.run)
+    sandbox.start()
+    one = Ingested(sandbox, engines)
+    one.probe_table()
+    address = engines.postgres
+    with closing(
+        psycopg2.connect(
+            host=address.host, port=address.port, user=address.user, dbname=engines.database
+        )
+    ) as other:
+        other.cursor().execute(f"lock table {one.table}")
+        sending = threading.Thread(target=_ignore_the_end, args=(one,))
+        sending.start()
+        wait_until(
+            "a batch that waits for the table",
+            lambda: one.sql(
+                "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+                f" and query like 'insert into%{one.table}%'"
+            ),
+            done=lambda rows: rows == [(1,)],
+            deadline=Deadline.after(LIMIT_S),
+        )
+        started = time.monotonic()
+        sandbox.stop()
+        assert time.monotonic() - started < 5
+        sending.join(LIMIT_S)
+    assert [thread.name for thread in threading.enumerate() if "sandbox" in thread.name] == []
+    assert one.seqs() == []
+
+
+def _ignore_the_end(one: Ingested) -> None:
+    with suppress(requests.RequestException):
+        one.post(one.postgres, named(one.table, probe_rows(1)))
+
+
+def test_a_sandbox_stops_when_its_kafka_has_died() -> None:
+    sandbox = Sandbox()
+    with sandbox:
+        one = Ingested(sandbox)
+        assert one.post("kafka/some", {"a": 1}).ok
+        assert sandbox._service is not None
+        address = sandbox._service._ingestion._engines.running("kafka")
+        assert address is not None
+        os.kill(address.pid, signal.SIGKILL)
+        assert one.post("kafka/some", {"a": 1}).status_code == 503
+        started = time.monotonic()
+    assert time.monotonic() - started < 5
+    assert [thread.name for thread in threading.enumerate() if "kafka" in thread.name] == []

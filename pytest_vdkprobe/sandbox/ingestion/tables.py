@@ -78,10 +78,9 @@ class Table:
 
     def columns_of(self, rows: Sequence[Row]) -> list[str]:
         """The keys of all rows, in the order in which they first come."""
-        keys = list(dict.fromkeys(key for row in rows for key in row))
-        if not keys:
-            raise BadRecordsError(f"The records for {self.called} are empty.", table=self.called)
-        return keys
+        if not all(rows):
+            raise BadRecordsError(f"A record for {self.called} is empty.", table=self.called)
+        return list(dict.fromkeys(key for row in rows for key in row))
 
     def column(self, key: str) -> str:
         """The table's column for a record's key: this one, or one that differs in case only."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from pytest_vdkprobe.sandbox.ingestion.bodies import Row, encoded
@@ -24,16 +24,12 @@ LARGEST_MESSAGE_BYTES = 64 << 20
 """For producer and new topics: a probe's record may hold a text of a megabyte, Kafka's limit."""
 
 
+@cache
 def load_driver() -> None:
-    """Import kafka-python once, past its use of a deprecated function of importlib.
+    """Have kafka-python loaded, once: it changes the warnings' filters while it loads."""
+    from pytest_vdkprobe.connections.kafka import driver  # noqa: PLC0415 - only with Kafka
 
-    Where warnings are errors, as in many a test suite, the import would fail.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        # 80 ms that only its users shall pay.
-        import kafka  # noqa: PLC0415
-        import kafka.admin  # noqa: F401, PLC0415
+    driver()
 
 
 class Topics:
