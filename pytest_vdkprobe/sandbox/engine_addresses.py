@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from pytest_vdkprobe.sandbox.engines.addresses import Addresses
 from pytest_vdkprobe.sandbox.engines.messages import Run
 from pytest_vdkprobe.sandbox.environment import Progress
 
@@ -65,3 +66,24 @@ class EngineAddresses(Mapping[str, str]):
     def __contains__(self, name: object) -> bool:
         # Mapping's own would look the value up, and so start the engine.
         return name in PLACEHOLDERS
+
+
+def with_addresses(value: Any, engines: Addresses) -> Any:
+    """`value` with its engines' placeholders filled in; None if one of its engines does not run.
+
+    For a configuration that is kept while the engines stay up. Other placeholders are left alone.
+    """
+    if isinstance(value, dict):
+        filled = {key: with_addresses(one, engines) for key, one in value.items()}
+        return None if None in filled.values() else filled
+    if isinstance(value, list):
+        listed = [with_addresses(one, engines) for one in value]
+        return None if None in listed else listed
+    if isinstance(value, str):
+        for name, (engine, part) in PLACEHOLDERS.items():
+            if "{" + name + "}" in value:
+                address = getattr(engines, engine)
+                if address is None:
+                    return None
+                value = value.replace("{" + name + "}", str(getattr(address, part)))
+    return value

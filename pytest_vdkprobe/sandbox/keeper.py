@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -23,7 +24,12 @@ import msgspec
 from pytest_vdkprobe.durable import write_durably
 from pytest_vdkprobe.errors import Finding, ProbeError
 from pytest_vdkprobe.processes import Process
+from pytest_vdkprobe.sandbox.engine_addresses import with_addresses
+from pytest_vdkprobe.sandbox.engines.addresses import Addresses
+from pytest_vdkprobe.sandbox.engines.messages import Run
+from pytest_vdkprobe.sandbox.engines.sharing import acquire, begin, end
 from pytest_vdkprobe.sandbox.environment import Progress
+from pytest_vdkprobe.sandbox.routes import routes
 from pytest_vdkprobe.sandbox.server import Sandbox
 from pytest_vdkprobe.sandbox.session import tables_of
 from pytest_vdkprobe.sandbox.standing import Standing, Wishes, state_file
@@ -47,14 +53,19 @@ def keep(
         signal.signal(number, stop)
     tempfile.tempdir = str(folder)
     try:
-        with _started(wishes, progress) as sandbox:
+        with ExitStack() as stack:
+            run = begin()
+            stack.callback(end, run)
+            sandbox = stack.enter_context(_started(wishes, run, progress))
+            engines = acquire(wishes.engines, run=run, progress=progress)
             standing = Standing(
                 url=sandbox.url,
                 process=Process.current(),
                 since=datetime.now(UTC),
                 wishes=wishes,
                 folder=str(folder),
-                tables=tables_of(sandbox),
+                tables={**tables_of(sandbox), **_routes(sandbox, engines, wishes)},
+                engines=engines,
             )
             write_durably(state_file(), msgspec.json.encode(standing))
             try:
@@ -67,8 +78,18 @@ def keep(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _started(wishes: Wishes, progress: Progress | None) -> Sandbox:
-    sandbox = _make(wishes, progress)
+def _routes(sandbox: Sandbox, engines: Addresses, wishes: Wishes) -> dict[str, object]:
+    """The routes that the engines which run make possible, their addresses filled in."""
+    if not wishes.engines:
+        return {}
+    filled = [
+        with_addresses(one, engines) for one in routes(url=sandbox.url, folder=sandbox.folder)
+    ]
+    return {"routes": [one for one in filled if one is not None]}
+
+
+def _started(wishes: Wishes, run: Run, progress: Progress | None) -> Sandbox:
+    sandbox = _make(wishes, run, progress)
     try:
         sandbox.start()
         for fault in wishes.faults:
@@ -82,7 +103,7 @@ def _started(wishes: Wishes, progress: Progress | None) -> Sandbox:
     return sandbox
 
 
-def _make(wishes: Wishes, progress: Progress | None) -> Sandbox:
+def _make(wishes: Wishes, run: Run, progress: Progress | None) -> Sandbox:
     sandbox = Sandbox(
         port=wishes.port,
         auth=wishes.auth,
@@ -90,6 +111,7 @@ def _make(wishes: Wishes, progress: Progress | None) -> Sandbox:
         tick_s=wishes.tick_s,
         seed=wishes.seed,
         executor="instant",
+        engines=run,
     )
     if wishes.executor == "vdk":
         from pytest_vdkprobe.sandbox.vdk_executor import VdkExecutor  # noqa: PLC0415 - if wanted

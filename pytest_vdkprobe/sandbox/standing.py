@@ -27,13 +27,18 @@ import msgspec
 from pytest_vdkprobe.errors import ProbeError, WaitFailure
 from pytest_vdkprobe.processes import Process
 from pytest_vdkprobe.sandbox import environment
+from pytest_vdkprobe.sandbox.engines.addresses import Addresses
 from pytest_vdkprobe.sandbox.environment import Progress
 from pytest_vdkprobe.sandbox.faults import Fault
 from pytest_vdkprobe.sandbox.session import TICK_S
 from pytest_vdkprobe.waiting import Deadline, wait_until
 
 READY_LIMIT_S = 60.0
+ENGINES_LIMIT_S = 240.0
+"""For the slowest engine on a busy machine."""
 STOP_LIMIT_S = 15.0
+ENGINE_SETTINGS = ("VDKPROBE_PG_BIN",)
+"""What the keeper hands on to its engines' supervisor."""
 ANSWER_LIMIT_S = 5.0
 LOG_LINES_SHOWN = 12
 
@@ -51,6 +56,8 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     """Of the dice that faults with a share roll."""
     faults: tuple[Fault, ...] = ()
     """Planted from the start."""
+    engines: tuple[str, ...] = ()
+    """Which of the real engines run beside it from the start."""
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +71,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Where everything lies that it writes."""
     tables: dict[str, object]
     """The native configuration that leads a run there."""
+    engines: Addresses = Addresses()
+    """Where the engines that were wished for answer."""
 
     def runs(self) -> bool:
         """Whether its process is there; where that can't be known, whether it answers."""
@@ -137,7 +146,16 @@ def up(wishes: Wishes, *, progress: Progress | None = None) -> tuple[Standing, b
         _forget()
         if wishes.executor == "vdk":
             environment.fetch("vdk", progress=progress)
+        provide(wishes, progress=progress)
         return _start(wishes, new_folder()), True
+
+
+def provide(wishes: Wishes, *, progress: Progress | None = None) -> None:
+    """Fetch the engines that are wished for, while somebody watches the progress."""
+    if wishes.engines:
+        from pytest_vdkprobe.sandbox.engines import catalogue  # noqa: PLC0415 - only if wanted
+
+        catalogue.fetch(wishes.engines, progress=progress)
 
 
 def down() -> Standing | None:
@@ -177,6 +195,7 @@ def _start(wishes: Wishes, folder: Path) -> Standing:
     # All absolute: the process starts in a folder of its own.
     environ["VDKPROBE_CACHE"] = str(environment.cache_folder())
     environ["VDKPROBE_STATE"] = str(state_folder())
+    environ |= {name: os.environ[name] for name in ENGINE_SETTINGS if name in os.environ}
     environ["PYTHONPATH"] = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
     log = os.open(log_file(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
@@ -197,20 +216,19 @@ def _start(wishes: Wishes, folder: Path) -> Standing:
 
     def ready() -> Standing | None:
         if process.poll() is not None:
-            raise _stillborn(process.returncode)
+            raise _stillborn(process.returncode, limit_s)
         standing = _read()
         return standing if standing and standing.answers() else None
 
+    limit_s = READY_LIMIT_S + (ENGINES_LIMIT_S if wishes.engines else 0)
     try:
-        found = wait_until(
-            "the sandbox", ready, done=bool, deadline=Deadline.after(READY_LIMIT_S)
-        ).value
+        found = wait_until("the sandbox", ready, done=bool, deadline=Deadline.after(limit_s)).value
     except BaseException as exc:
         process.kill()
         process.wait(STOP_LIMIT_S)
         _forget()
         if isinstance(exc, WaitFailure):
-            raise _stillborn(None) from exc
+            raise _stillborn(None, limit_s) from exc
         raise
     assert found is not None  # noqa: S101 - it is what was waited for
     # It goes on without us: said so, or Popen warns that nobody waits for it.
@@ -218,8 +236,8 @@ def _start(wishes: Wishes, folder: Path) -> Standing:
     return found
 
 
-def _stillborn(code: int | None) -> ProbeError:
-    how = f"ended with code {code}" if code is not None else f"was not ready in {READY_LIMIT_S:g} s"
+def _stillborn(code: int | None, limit_s: float) -> ProbeError:
+    how = f"ended with code {code}" if code is not None else f"was not ready in {limit_s:g} s"
     try:
         lines = log_file().read_text("utf-8", errors="replace").splitlines()
     except OSError:

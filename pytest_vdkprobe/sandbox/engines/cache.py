@@ -22,8 +22,8 @@ MAKE_LIMIT_S = 1800.0
 
 def find(name: str) -> Path | None:
     """The complete folder of this name, or None."""
-    folder = _place(name)
-    return folder if folder.is_dir() else None
+    place = _place(name)
+    return place if place.is_dir() else None
 
 
 def make(
@@ -75,5 +75,10 @@ def make(
     return place
 
 
+def folder() -> Path:
+    """Where all of it lies."""
+    return cache_folder() / "engines"
+
+
 def _place(name: str) -> Path:
-    return cache_folder() / "engines" / name
+    return folder() / name

@@ -45,6 +45,8 @@ def acquire(names: Iterable[str], *, run: Run, progress: Progress | None = None)
     one can't be fetched, does not come up, or ended since it was started.
     """
     wanted = tuple(names)
+    if not wanted:
+        return Addresses()
     unknown = sorted(set(wanted) - set(ENGINES))
     if unknown:
         raise ProbeError(
