@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -78,11 +79,13 @@ def end(run: Run) -> None:
         pass  # it is ending already; its children and folders go with it
     wait_until(
         "the end of the sandbox's engines",
-        lambda: notice.process.runs() or Path(run.folder).exists(),
+        notice.process.runs,
         done=lambda there: not there,
         deadline=Deadline.after(END_LIMIT_S),
         longest_pause_s=0.05,
     )
+    shutil.rmtree(run.folder, ignore_errors=True)  # left by a supervisor that was killed
+    shutil.rmtree(Path(notice.socket).parent, ignore_errors=True)
 
 
 def _listening(run: Run) -> Notice:
