@@ -79,7 +79,8 @@ def end(run: Run) -> None:
         pass  # it is ending already; its children and folders go with it
     wait_until(
         "the end of the sandbox's engines",
-        notice.process.runs,
+        # Its folder goes last; what the process may do after that is for later runs.
+        lambda: notice.process.runs() and Path(run.folder).exists(),
         done=lambda there: not there,
         deadline=Deadline.after(END_LIMIT_S),
         longest_pause_s=0.05,

@@ -28,6 +28,7 @@ from pytest_vdkprobe.processes import Process
 from pytest_vdkprobe.sandbox.engines.addresses import Address, Addresses
 from pytest_vdkprobe.sandbox.engines.catalogue import engine_class
 from pytest_vdkprobe.sandbox.engines.engine import Engine
+from pytest_vdkprobe.sandbox.engines.java import JavaEngine
 from pytest_vdkprobe.sandbox.engines.messages import Answer, Notice, Question, Run, Trouble
 
 NOTICE = "supervisor.json"
@@ -36,6 +37,7 @@ WATCH_S = 0.5
 """How often to look for the owner where the system can't tell when it ends."""
 LONGEST_SOCKET_PATH = 90
 """unix(7) allows 108 characters, some systems 104."""
+LOWEST_PRIORITY = 19
 LINE_LIMIT_BYTES = 65536
 
 Tell = Callable[[str], None]
@@ -64,6 +66,11 @@ class Slot:
             raise self._trouble
         self._engine.require_alive()
         return self._engine.address
+
+    @property
+    def worked(self) -> bool:
+        """Whether it ever came up."""
+        return self._settled.is_set() and self._trouble is None
 
     def join(self) -> None:
         """Wait until it is gone."""
@@ -100,6 +107,8 @@ class Supervisor:
         self._stopping = threading.Event()
         self._slots: dict[str, Slot] = {}
         self._lock = threading.Lock()
+        self._orderly = False
+        """Whether somebody said that the run is over, rather than just being gone."""
 
     def serve(self) -> None:
         """Until SIGTERM, SIGINT or SIGHUP, until told to stop, or until the owner is gone."""
@@ -123,6 +132,23 @@ class Supervisor:
                 slot.join()
             shutil.rmtree(folder, ignore_errors=True)
             shutil.rmtree(self._run.folder, ignore_errors=True)
+        if self._orderly:
+            self._train()
+
+    def _train(self) -> None:
+        """Make archives of classes that are missing, for the next run: this one waits for nothing.
+
+        Only after a run that ended in order, and once a machine. All that was the run's is gone by
+        now; this has the lowest priority, takes about half a minute, and can be ended at any time.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        os.nice(LOWEST_PRIORITY)
+        for name, slot in self._slots.items():
+            one = engine_class(name)
+            if slot.worked and issubclass(one, JavaEngine):
+                with contextlib.suppress(ProbeError, OSError):
+                    one.train()
 
     def _stop(self, _signal: int, _frame: FrameType | None) -> None:
         self._stopping.set()
@@ -162,6 +188,7 @@ class Supervisor:
             try:
                 question = msgspec.json.decode(lines.readline(LINE_LIMIT_BYTES), type=Question)
                 if question.stop:
+                    self._orderly = True
                     self._stopping.set()
                     return
                 addresses = self._addresses(question.names, lambda line: say(Answer(progress=line)))
