@@ -5,7 +5,8 @@
 Seen wins: a record that came out is delivered or late, whatever its sender knew of it; one that was
 refused and came out is counted as contradicted beside it. One that did not come out is refused or
 unknown as the ledger says; acknowledged, it is in flight until its late window closes, and lost
-then. Duplicate, reordered, corrupted and foreign stand beside these classes.
+then. Duplicate, reordered, corrupted and foreign stand beside these classes: a record that came out
+changed is delivered or late by its number, and corrupted as well.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdkprobe.errors import NoEvidence, PlatformFailure
+from pytest_vdkprobe.errors import NoEvidence, PlatformFailure, ProbeError
 
 if TYPE_CHECKING:
     from pyroaring import BitMap64
@@ -25,6 +26,8 @@ CLASSES = ("delivered", "late", "lost", "refused", "unknown", "in_flight")
 BESIDE = ("duplicate", "reordered", "corrupted", "foreign", "contradicted")
 LIMITED = ("lost", "duplicate", "corrupted", "late", "refused", "foreign", "contradicted")
 """What must be 0 unless `require` is told otherwise."""
+OPEN = ("in_flight", "unknown")
+"""Of these nothing can be said yet, or ever: no evidence, but no failure of the platform either."""
 NOT_OBSERVABLE = "not observable"
 RANGES_SHOWN = 8
 
@@ -77,7 +80,7 @@ class Account:
         return ", ".join(parts)
 
     def explain(self, *names: str) -> str:
-        """The numbers and examples behind some classes, a line each."""
+        """The numbers and examples behind some classes, all unless named, a line each."""
         lines = []
         for name in names or (*CLASSES[1:], *BESIDE):
             count = getattr(self, name)
@@ -98,26 +101,40 @@ class Account:
     def require(self, **limits: int) -> None:
         """Raise PlatformFailure if more of a class was counted than its limit, 0 unless given.
 
-        `reordered` is limited only where it is given. Raises NoEvidence when nothing was sent, when
-        nothing can be said of what was sent, or when the route can't show what is limited.
+        `reordered` is limited only where it is given. Raises NoEvidence when nothing was sent or
+        came out, when more than allowed is unknown or in flight, or when the route can't show what
+        is limited; ProbeError for a class that there is not.
         """
+        for name in limits:
+            if name not in (*CLASSES[1:], *BESIDE):
+                raise ProbeError(
+                    f"An account has no class {name}.",
+                    expected="limits for " + ", ".join((*CLASSES[1:], *BESIDE)),
+                )
         if self.sent == 0:
             raise NoEvidence("Nothing was sent, so nothing can be said.", expected="records sent")
-        allowed = {**dict.fromkeys(LIMITED, 0), **limits}
+        allowed = {**dict.fromkeys((*LIMITED, *OPEN), 0), **limits}
         over = [name for name, limit in allowed.items() if (getattr(self, name) or 0) > limit]
-        if over:
-            what = ", ".join(f"{getattr(self, name)} {name}" for name in over)
+        wrong = [name for name in over if name not in OPEN]
+        if wrong:
+            what = ", ".join(f"{getattr(self, name)} {name}" for name in wrong)
             raise PlatformFailure(
                 f"Of {self.sent} records: {what}.",
-                seen=f"{self}\n{self.explain(*over)}",
-                expected=", ".join(f"{name} at most {allowed[name]}" for name in over),
+                seen=f"{self}\n{self.explain(*wrong)}",
+                expected=", ".join(f"{name} at most {allowed[name]}" for name in wrong),
             )
-        if self.in_flight or self.unknown:
+        if over:
             raise NoEvidence(
                 f"Of {self.sent} records, what became of {self.in_flight + self.unknown} "
                 "can't be said.",
-                seen=f"{self}\n{self.explain('in_flight', 'unknown')}",
+                seen=f"{self}\n{self.explain(*over)}",
                 expected="every record seen, refused or given up after its late window",
+            )
+        if self.seen == 0:
+            raise NoEvidence(
+                f"Not one of {self.sent} records came out.",
+                seen=str(self),
+                expected="some, so that something can be said of the route",
             )
         blind = [name for name in limits if getattr(self, name) is None]
         if blind:
@@ -158,7 +175,7 @@ def reconcile(expectation: Expectation, observation: Observation, *, now_us: int
     refused = unseen & expectation.refused
     unknown = (unseen & expectation.unknown) - refused
     missing = unseen - refused - unknown
-    lost = missing & BitMap64(range(expectation.closed_before(now_us)))
+    lost = missing & BitMap64(range(expectation.closed_before(now_us)))  # a range costs nothing
     members = {
         "delivered": seen - late,
         "late": late,
@@ -166,8 +183,9 @@ def reconcile(expectation: Expectation, observation: Observation, *, now_us: int
         "refused": refused,
         "unknown": unknown,
         "in_flight": missing - lost,
-        "duplicate": observation.duplicated,
-        "corrupted": observation.corrupted,
+        "duplicate": observation.duplicated & sent,
+        "reordered": observation.displaced & sent,
+        "corrupted": observation.corrupted & sent,
         "contradicted": seen & expectation.refused,
     }
     count = {name: len(numbers) for name, numbers in members.items()}

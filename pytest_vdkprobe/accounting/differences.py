@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdkprobe.accounting.observation import Difference, shown
+from pytest_vdkprobe.accounting import payloads
+from pytest_vdkprobe.accounting.observation import Difference, shown, shown_apart
 from pytest_vdkprobe.records import same, typed_value
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ LOSSES = {
 }
 """What a target or reader may declare that it can't carry, and what is then no corruption."""
 
+PLAIN = (int, str, bool, type(None))
+"""Types whose `==` is all there is to say."""
+
 
 def differences(
     expectation: Expectation,
@@ -31,24 +35,33 @@ def differences(
     columns: Mapping[str, Any] | None,
     losses: Collection[str] = (),
 ) -> list[Difference]:
-    """What of record `seq` is not as it was sent; `columns` is None where only the text landed."""
-    profile = expectation.profile
-    expected_body = profile.body(expectation.run_id, seq)
+    """What of record `seq` is not as it was sent; `columns` is None where only the text landed.
+
+    `losses` come on top of those that the expectation declares.
+    """
+    profile, run_id = expectation.profile, expectation.run_id
     found = []
+    expected_body = profile.body(run_id, seq)
     if body != expected_body:
-        found.append(Difference(seq, "body", shown(expected_body), shown(body)))
-    elif digest != (expected := profile.digest(expectation.run_id, seq)):
+        found.append(Difference(seq, "body", *shown_apart(expected_body, body)))
+    elif digest != (expected := payloads.digest(expected_body)):
         found.append(Difference(seq, "digest", shown(expected), shown(digest)))
     if columns is None:
         return found
-    sent = profile.payload(expectation.run_id, seq)
+    carried = expectation.losses.union(losses)
+    sent = profile.payload(run_id, seq)
     for name, wanted in profile.columns.items():
+        value = sent[name]
         if name not in columns:
-            found.append(Difference(seq, name, shown(sent[name]), "no such column"))
+            found.append(Difference(seq, name, shown(value), "no such column"))
             continue
-        seen = typed_value(columns[name], wanted)
-        if not same(sent[name], seen) and not excused(sent[name], seen, losses):
-            found.append(Difference(seq, name, shown(sent[name]), shown(seen)))
+        raw = columns[name]
+        # What came as it was sent needs no closer look; of floats, 0.0 and -0.0 are equal.
+        if type(raw) is type(value) and type(raw) in PLAIN and raw == value:
+            continue
+        seen = typed_value(raw, wanted)
+        if not same(value, seen) and not excused(value, seen, carried):
+            found.append(Difference(seq, name, *shown_apart(value, seen)))
     return found
 
 

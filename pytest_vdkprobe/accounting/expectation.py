@@ -5,7 +5,9 @@ Readers and accounting meet in expectation and observation, without knowing each
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from bisect import bisect_left
+from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from pytest_vdkprobe.accounting.profiles import Profile
 from pytest_vdkprobe.records import Record
@@ -35,6 +37,7 @@ class Expectation:
         within_s: float,
         late_s: float,
         reasons: dict[str, str] | None = None,
+        losses: Collection[str] = (),
     ) -> None:
         self.run_id = run_id
         self.profile = profile
@@ -47,16 +50,13 @@ class Expectation:
         self.late_us = round(late_s * US)
         self.reasons = reasons or {}
         """For each outcome but acknowledged, the first reason that a target gave."""
+        self.losses = frozenset(losses)
+        """What the route declares that it can't carry: keys of `differences.LOSSES`."""
 
     @property
     def unknown(self) -> BitMap64:
         """Sent, and neither acknowledged nor refused."""
         return self.sent - self.acknowledged - self.refused
-
-    @property
-    def count(self) -> int:
-        """How many were sent; those of a run that goes on have the numbers from 0 up."""
-        return len(self.sent)
 
     def intended_us(self, seq: int) -> int:
         """When it was meant to be sent, microseconds since the epoch."""
@@ -67,7 +67,10 @@ class Expectation:
         return self.intended_us(seq) + self.within_us
 
     def due_before(self, moment_us: int) -> int:
-        """The first number whose record was not yet due at `moment_us`; all before it were."""
+        """The first number whose record was not yet due at `moment_us`; all before it were.
+
+        At most the number after the last that was sent; so is `closed_before`.
+        """
         return self._first_not_before(moment_us - self.within_us)
 
     def closed_before(self, moment_us: int) -> int:
@@ -85,11 +88,5 @@ class Expectation:
         return self.profile.make(self.run_id, seq, sent_at_us=self.intended_us(seq))
 
     def _first_not_before(self, moment_us: int) -> int:
-        first = max(0, int((moment_us - self.start_us) * self.rate_per_s / US) - 1)
-        while self.intended_us(first) < moment_us:
-            first += 1
-        return first
-
-    def to_dict(self) -> dict[str, Any]:
-        """For reports."""
-        return {"run_id": self.run_id, "profile": self.profile.name, "sent": len(self.sent)}
+        end = self.sent.max() + 1 if self.sent else 0
+        return bisect_left(range(end), moment_us, key=self.intended_us)

@@ -1,7 +1,7 @@
 """How long records took from their intended time, in a histogram of constant size.
 
-An HDR histogram keeps three significant digits over six decades in some kilobytes. Its recording
-is pure Python, so values are rounded to its own precision and counted before they are handed over.
+An HDR histogram keeps three significant digits from a microsecond to a day in 200 kB. Its recording
+is pure Python, so values are rounded to its own steps and counted before they are handed over.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 LONGEST_US = 24 * 3600 * 1_000_000
 DIGITS = 3
 PRECISION_BITS = 11
-"""2048 steps in each power of two: finer than three digits."""
+"""The histogram's own steps for three digits: exact below 2048, then 1024 in each power of two."""
+EXACT_BELOW = 1 << PRECISION_BITS
 QUANTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "max": 100.0}
 
 
@@ -31,7 +32,7 @@ class Latency:
     def add(self, durations_us: Iterable[int]) -> None:
         """Count these."""
         rounded = Counter(
-            us if us < 2048 else us >> (shift := us.bit_length() - PRECISION_BITS) << shift
+            us if us < EXACT_BELOW else us >> (shift := us.bit_length() - PRECISION_BITS) << shift
             for us in durations_us
         )
         for us, count in rounded.items():
@@ -42,5 +43,7 @@ class Latency:
         return float(self._histogram.get_value_at_percentile(percentile)) / 1e6
 
     def to_dict(self) -> dict[str, float]:
-        """p50, p90, p99 and max, in seconds."""
+        """p50, p90, p99 and max, in seconds; empty while there are none."""
+        if not len(self):
+            return {}
         return {name: self.at(percentile) for name, percentile in QUANTILES.items()}

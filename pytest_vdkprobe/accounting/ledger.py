@@ -1,16 +1,20 @@
 """What the probe knows it sent: an append-only file, a line for each batch and each outcome.
 
 A batch is noted before it is sent and settled after, so that whatever a kill leaves open is unknown
-and nothing is forgotten. Lines are handed to the kernel at once, which outlives our process; the
-first line and the whole at its close are flushed to the disk as well, for power failures. Every
-line ends in its checksum: what a kill cut short is recognised, and cut off when opened again.
+and nothing is forgotten. Each line ends in its checksum: what a kill or a full disk cut short is
+recognised, and cut off when opened again; no record of it was sent.
+
+Lines are handed to the kernel at once, which outlives our process. The disk is only waited for at
+the first line and at the close: a wait for every batch would slow down what is measured. So a power
+failure can lose the last lines; a run that it ended does not go on, and a new one has another id.
 """
 
 from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -20,6 +24,7 @@ import msgspec
 from pytest_vdkprobe.accounting.expectation import Expectation
 from pytest_vdkprobe.accounting.outcomes import SendResult
 from pytest_vdkprobe.accounting.profiles import profile
+from pytest_vdkprobe.durable import sync_folder
 from pytest_vdkprobe.errors import ProbeError
 
 if TYPE_CHECKING:
@@ -51,8 +56,9 @@ class Ledger:
         self.reasons: dict[str, str] = {}
         """The first reason for each outcome but acknowledged."""
         self._head = head
-        self._start_us = head.start_us
         self._descriptor: int | None = descriptor
+        self._written = 0
+        """Bytes of whole lines."""
 
     @classmethod
     def create(
@@ -66,8 +72,13 @@ class Ledger:
         except OSError as exc:
             raise _unusable(path, exc) from exc
         ledger = cls(path, head, descriptor)
-        ledger._write(msgspec.json.encode(head).decode())
-        os.fsync(descriptor)
+        try:
+            ledger._write(msgspec.json.encode(head).decode())
+            os.fsync(descriptor)
+            sync_folder(path.parent)
+        except BaseException:
+            ledger._abandon()
+            raise
         return ledger
 
     @classmethod
@@ -103,6 +114,7 @@ class Ledger:
             raise ProbeError("This file is no ledger.", checked=str(path)) from exc
         os.ftruncate(descriptor, good)
         ledger = cls(path, head, descriptor)
+        ledger._written = good
         for line_text in lines[1:]:
             ledger._take(line_text)
         return ledger
@@ -125,14 +137,11 @@ class Ledger:
         """The first number that was never used."""
         return self.sent.max() + 1 if self.sent else 0
 
-    def restart(self, start_us: int) -> None:
-        """The schedule began at another time: somebody else sends, and told it afterwards."""
-        self._write(f"S {start_us}")
-        self._start_us = start_us
-
     def intend(self, seqs: range) -> None:
         """These are about to be sent. Raises ProbeError if one was before: no number twice."""
-        if seqs and self.sent.intersection_cardinality(_bitmap(seqs)):
+        if not seqs:
+            return
+        if self.sent.intersection_cardinality(_bitmap(seqs)):
             raise ProbeError(
                 f"Records {seqs.start}-{seqs.stop - 1} are in the ledger already: a bug of ours.",
                 checked=str(self.path),
@@ -155,8 +164,10 @@ class Ledger:
             at += count
             self._settle(members, result)
 
-    def expectation(self, *, within_s: float, late_s: float) -> Expectation:
-        """What a reader is to look for, as things stand."""
+    def expectation(
+        self, *, within_s: float, late_s: float, losses: Collection[str] = ()
+    ) -> Expectation:
+        """What a reader is to look for, as things stand; `losses` are what both ends declare."""
         head = self._head
         return Expectation(
             head.run_id,
@@ -164,53 +175,71 @@ class Ledger:
             sent=self.sent.copy(),
             acknowledged=self.acknowledged.copy(),
             refused=self.refused.copy(),
-            start_us=self._start_us,
+            start_us=head.start_us,
             rate_per_s=head.rate_per_s,
             within_s=within_s,
             late_s=late_s,
             reasons=dict(self.reasons),
+            losses=losses,
         )
 
     def _settle(self, seqs: Sequence[int], result: SendResult) -> None:
         reason = " ".join(result.reason.split())[:LONGEST_REASON]
         letter = result.outcome[0].upper()
         for first, last in ranges(seqs):
+            if not self.sent.contains_range(first, last + 1):
+                raise ProbeError(
+                    f"Records {first}-{last} have an outcome, but were never intended: a bug of "
+                    "ours.",
+                    checked=str(self.path),
+                )
             self._write(f"{letter} {first}-{last}" + (f" {reason}" if reason else ""))
-        self._note(letter, seqs, reason)
+            self._note(letter, first, last + 1, reason)
 
-    def _note(self, letter: str, seqs: Iterable[int], reason: str) -> None:
+    def _note(self, letter: str, start: int, stop: int, reason: str) -> None:
+        """The last word counts: what a job's end tells replaces what was unknown before."""
+        for known in (self.acknowledged, self.refused):
+            known.remove_range(start, stop)
         if letter == "A":
-            self.acknowledged.update(seqs)
+            self.acknowledged.add_range(start, stop)
         elif letter == "R":
-            self.refused.update(seqs)
+            self.refused.add_range(start, stop)
         if reason:
             self.reasons.setdefault(_LETTERS[letter], reason)
 
     def _take(self, text: str) -> None:
         """One line of a file that is opened again."""
         letter, _, rest = text.partition(" ")
-        if letter == "S":
-            self._start_us = int(rest)
-            return
         numbers, _, reason = rest.partition(" ")
         first, _, last = numbers.partition("-")
-        seqs = range(int(first), int(last) + 1)
+        start, stop = int(first), int(last) + 1
         if letter == "I":
-            self.sent.add_range(seqs.start, seqs.stop)
+            self.sent.add_range(start, stop)
         else:
-            self._note(letter, seqs, reason)
+            self._note(letter, start, stop, reason)
 
     def _write(self, text: str) -> None:
         if self._descriptor is None:
             raise ProbeError("The ledger is closed.", checked=str(self.path))
         raw = text.encode()
         line = b"%s %08x\n" % (raw, zlib.crc32(raw))
+        at = 0
         try:
-            written = os.write(self._descriptor, line)
-            if written != len(line):
-                os.write(self._descriptor, line[written:])
+            while at < len(line):
+                at += os.write(self._descriptor, line[at:])
         except OSError as exc:
+            # What went out of the line must not stand before the next one.
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, self._written)
             raise _unusable(self.path, exc) from exc
+        self._written += len(line)
+
+    def _abandon(self) -> None:
+        """Leave nothing of a ledger that could not be begun."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+        self.path.unlink(missing_ok=True)
 
 
 def ranges(seqs: Iterable[int]) -> Iterable[tuple[int, int]]:

@@ -44,6 +44,21 @@ def shown(value: object) -> str:
     return f"{text[:LONGEST_SHOWN]}... ({len(text)} characters)"
 
 
+def shown_apart(sent: object, seen: object) -> tuple[str, str]:
+    """Both values for a message; of long texts, the stretch around the first difference."""
+    one, other = shown(sent), shown(seen)
+    if one != other or not isinstance(sent, str) or not isinstance(seen, str):
+        return one, other
+    pairs = zip(sent, seen, strict=False)
+    first = next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(sent), len(seen)))
+    start = max(0, first - LONGEST_SHOWN // 4)
+    cut = slice(start, start + LONGEST_SHOWN // 2)
+    return (
+        f"{sent[cut]!r} from character {start} of {len(sent)}",
+        f"{seen[cut]!r} from character {start} of {len(seen)}",
+    )
+
+
 @dataclass
 class Observation:
     """Sets are of record numbers of our run. `late`, `reordered` and `latency` may be None: the
@@ -59,6 +74,8 @@ class Observation:
     """Copies beyond the first of each."""
     reordered: int | None = None
     """First arrivals that came after one with a higher number, where order is kept at all."""
+    displaced: BitMap64 = field(default_factory=_bitmap)
+    """Which these were."""
     corrupted: BitMap64 = field(default_factory=_bitmap)
     """Those of which something came back changed."""
     differences: list[Difference] = field(default_factory=list)

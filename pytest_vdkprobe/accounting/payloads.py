@@ -1,8 +1,8 @@
 """What records carry: payloads made from run id and number alone, and their canonical text.
 
-Standard library only, and nothing of ours: a data job that sends records for the probe brings a
-copy of this module along. That every payload can be made again is what lets a ledger keep numbers
-instead of payloads, and a reader compare what it sees with what was sent.
+Standard library only (Python 3.9 and later), and nothing of ours: a data job that sends records
+for the probe brings a copy of this module along. That every payload can be made again is what lets
+a ledger keep numbers instead of payloads, and a reader compare what it sees with what was sent.
 
 The canonical text is ASCII JSON with sorted keys, so that it passes unchanged through whatever a
 route does to character sets, and has the same MD5 in Python, PostgreSQL and Trino.
@@ -15,6 +15,7 @@ import json
 import math
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from functools import lru_cache
 
 COLUMNS: dict[str, dict[str, str]] = {
     "small": {"n": "bigint", "word": "varchar"},
@@ -48,7 +49,8 @@ TEXTS = (
     "Grüße, Ελληνικά, кириллица, עברית, العربية",
     "漢字かな交じり文, 한글",
     "e\u0301 is not \u00e9",
-    "astral: \U0001f600 \U00020000 \U0010fffd",
+    # One character of each of the sixteen planes beyond the first.
+    "astral: \U0001f600 " + "".join(chr(plane * 0x10000 + 0x123) for plane in range(1, 17)),
     "  blanks around  ",
     "a tab\tand a\nline break",
     "percent % and semicolon ; and -- comment",
@@ -79,6 +81,15 @@ def payload(profile: str, run_id: str, seq: int) -> dict[str, object]:
     return _MAKERS[profile](run_id, seq)
 
 
+def text(profile: str, run_id: str, seq: int) -> str:
+    """The canonical text of record `seq`, made directly where that is quicker.
+
+    Raises KeyError for a profile that does not exist.
+    """
+    quick = _TEXTS.get(profile)
+    return quick(run_id, seq) if quick else canonical_text(payload(profile, run_id, seq))
+
+
 def canonical_text(values: dict[str, object]) -> str:
     """One text for one payload, whatever made it."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"), default=_plain)
@@ -90,7 +101,7 @@ def digest(body: str) -> str:
 
 
 def _plain(value: object) -> str:
-    if isinstance(value, datetime | date):
+    if isinstance(value, date):  # and so a datetime
         return value.isoformat()
     if isinstance(value, Decimal):
         return format(value, "f")
@@ -129,4 +140,18 @@ def _typed(run_id: str, seq: int) -> dict[str, object]:
     }
 
 
+def _small_text(run_id: str, seq: int) -> str:
+    return f'{{"n":{seq},"word":"{WORDS[seq % len(WORDS)]} {_escaped(run_id)}"}}'
+
+
+def _bulk_text(_run_id: str, seq: int) -> str:
+    return f'{{"n":{seq}}}'
+
+
+@lru_cache(maxsize=16)
+def _escaped(run_id: str) -> str:
+    return json.dumps(run_id)[1:-1]
+
+
 _MAKERS = {"small": _small, "bulk": _bulk, "typed": _typed}
+_TEXTS = {"small": _small_text, "bulk": _bulk_text}

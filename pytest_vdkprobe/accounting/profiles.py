@@ -22,8 +22,8 @@ class Profile(msgspec.Struct, frozen=True):
 
     def make(self, run_id: str, seq: int, *, sent_at_us: int) -> Record:
         """Record `seq` of a run: the same each time."""
+        body = payloads.text(self.name, run_id, seq)
         values = payloads.payload(self.name, run_id, seq)
-        body = payloads.canonical_text(values)
         return Record(run_id, seq, sent_at_us, values, body, payloads.digest(body))
 
     def payload(self, run_id: str, seq: int) -> dict[str, Any]:
@@ -32,7 +32,7 @@ class Profile(msgspec.Struct, frozen=True):
 
     def body(self, run_id: str, seq: int) -> str:
         """Its canonical text alone."""
-        return payloads.canonical_text(self.payload(run_id, seq))
+        return payloads.text(self.name, run_id, seq)
 
     def digest(self, run_id: str, seq: int) -> str:
         """Its digest alone."""

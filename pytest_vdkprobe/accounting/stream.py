@@ -1,7 +1,9 @@
 """The observer of a stream: each arrival is looked at once, and told by identity.
 
 Order is judged within a scope (a partition, a file, a connection): a first arrival is reordered
-when one with a higher number came before it there. A copy is a duplicate, never reordered.
+when one with a higher number came before it there. A copy is a duplicate, never reordered or late:
+what counts is when the first came. A changed record is told by its number like any other, and
+counted as corrupted beside its class, whichever of its copies was the changed one.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_vdkprobe.accounting.differences import differences
+from pytest_vdkprobe.accounting.expectation import US
 from pytest_vdkprobe.accounting.latency import Latency
 from pytest_vdkprobe.accounting.observation import Observation, shown
 
@@ -38,7 +41,11 @@ class Arrival(NamedTuple):
 
 
 class StreamObserver:
-    """Collects arrivals into `observation`."""
+    """Collects arrivals into `observation`.
+
+    `timed`, `ordered`: whether the place shows when and in which order records came out. `compared`
+    and `measured` can be switched off where speed is worth more than digests or latencies.
+    """
 
     def __init__(
         self,
@@ -47,20 +54,21 @@ class StreamObserver:
         losses: Collection[str] = (),
         timed: bool = True,
         ordered: bool = True,
+        compared: bool = True,
+        measured: bool = True,
     ) -> None:
         from pyroaring import BitMap64  # noqa: PLC0415 - only who accounts loads it
 
         self.expectation = expectation
         """May be replaced by a later one of the same run, when more was sent."""
         self._losses = losses
-        self._timed = timed
-        self._ordered = ordered
+        self._compared = compared
         self._highest: dict[str, int] = {}
         self._durations: list[int] = []
         self._observation = Observation(
             late=BitMap64() if timed else None,
             reordered=0 if ordered else None,
-            latency=Latency() if timed else None,
+            latency=Latency() if timed and measured else None,
         )
 
     @property
@@ -69,62 +77,88 @@ class StreamObserver:
         self._flush()
         return self._observation
 
-    def see_many(self, arrivals: Iterable[Arrival]) -> None:
-        """Look at these, in their order."""
-        for arrival in arrivals:
-            self.see(arrival)
-
     def see(self, arrival: Arrival) -> None:
         """Look at one arrival."""
-        observation = self._observation
-        seq = arrival.seq
-        if (
-            arrival.run_id != self.expectation.run_id
-            or type(seq) is not int
-            or seq not in self.expectation.sent
-        ):
-            observation.add_foreign(_foreign(arrival, self.expectation))
-            return
-        if seq in observation.seen:
-            observation.duplicate += 1
-            observation.duplicated.add(seq)
-        else:
-            self._first(seq, arrival)
-        found = differences(
-            self.expectation,
-            seq,
-            body=arrival.body,
-            digest=arrival.digest,
-            columns=arrival.columns,
-            losses=self._losses,
-        )
-        for difference in found:
-            observation.add_difference(difference)
+        self.see_many((arrival,))
 
-    def _first(self, seq: int, arrival: Arrival) -> None:
-        observation = self._observation
-        observation.seen.add(seq)
-        if self._ordered and observation.reordered is not None:
-            if seq < self._highest.get(arrival.scope, -1):
-                observation.reordered += 1
+    def see_many(self, arrivals: Iterable[Arrival]) -> None:
+        """Look at these, in their order; for many, much quicker than one by one."""
+        # A million a second pass through this loop: what it needs is in local names.
+        observation, expectation = self._observation, self.expectation
+        ours, sent, seen = expectation.run_id, expectation.sent, observation.seen
+        last = sent.max() if sent else -1
+        add = seen.add
+        late, highest = observation.late, self._highest
+        ordered, timed, compared = (
+            observation.reordered is not None,
+            late is not None,
+            self._compared,
+        )
+        measure = self._measure if observation.latency is not None else None
+        start_us, rate, within_us = (
+            expectation.start_us,
+            expectation.rate_per_s,
+            expectation.within_us,
+        )
+        for arrival in arrivals:
+            run_id, seq, body, digest, columns, at_us, scope, _ = arrival
+            if run_id != ours or type(seq) is not int or not 0 <= seq <= last or seq not in sent:
+                observation.add_foreign(_foreign(arrival, expectation))
+                continue
+            if seq in seen:
+                observation.duplicate += 1
+                observation.duplicated.add(seq)
             else:
-                self._highest[arrival.scope] = seq
-        if self._timed and arrival.arrived_at_us is not None and observation.late is not None:
-            took_us = arrival.arrived_at_us - self.expectation.intended_us(seq)
-            if took_us > self.expectation.within_us:
-                observation.late.add(seq)
-            self._durations.append(took_us)
-            if len(self._durations) >= FLUSH:
-                self._flush()
+                add(seq)
+                if ordered:
+                    if seq < highest.get(scope, -1):
+                        self._displaced(seq)
+                    else:
+                        highest[scope] = seq
+                if timed and at_us is not None:
+                    # As Expectation.intended_us has it.
+                    took_us = at_us - start_us - round(seq * US / rate)
+                    if took_us > within_us and late is not None:
+                        late.add(seq)
+                    if measure is not None:
+                        measure(took_us)
+            if compared:
+                self._compare(seq, body, digest, columns)
+
+    def _displaced(self, seq: int) -> None:
+        observation = self._observation
+        observation.reordered = (observation.reordered or 0) + 1
+        observation.displaced.add(seq)
+
+    def _compare(
+        self, seq: int, body: object, digest: object, columns: Mapping[str, Any] | None
+    ) -> None:
+        for difference in differences(
+            self.expectation, seq, body=body, digest=digest, columns=columns, losses=self._losses
+        ):
+            self._observation.add_difference(difference)
+
+    def _measure(self, took_us: int) -> None:
+        self._durations.append(took_us)
+        if len(self._durations) >= FLUSH:
+            self._flush()
 
     def _flush(self) -> None:
         if self._durations and self._observation.latency is not None:
-            durations, self._durations = self._durations, []
-            self._observation.latency.add(durations)
+            self._observation.latency.add(self._durations)
+            self._durations.clear()
 
 
 def _foreign(arrival: Arrival, expectation: Expectation) -> str:
     where = f" at {arrival.position}" if arrival.position else ""
+    seq = arrival.seq
     if arrival.run_id != expectation.run_id:
-        return f"run {shown(arrival.run_id)}, number {shown(arrival.seq)}{where}"
-    return f"number {shown(arrival.seq)} of this run, which was never sent{where}"
+        if arrival.run_id is None or seq is None:
+            return f"no record: {shown(arrival.run_id)}{where}"
+        return f"run {shown(arrival.run_id)}, number {shown(seq)}{where}"
+    last = expectation.sent.max() if expectation.sent else None
+    if type(seq) is not int:
+        return f"number {shown(seq)} of this run, which is no whole number{where}"
+    if last is None or seq > last:
+        return f"number {shown(seq)} of this run, beyond what was sent{where}"
+    return f"number {shown(seq)} of this run, which was never sent{where}"

@@ -203,7 +203,9 @@ class Passage:
         if self._ledger is None:
             raise NoEvidence(f"Nothing was sent into {self}.", expected="send() before reconcile()")
         return self._ledger.expectation(
-            within_s=self.settings.within_s, late_s=self.settings.late_s
+            within_s=self.settings.within_s,
+            late_s=self.settings.late_s,
+            losses={*self.target.losses, *self.reader.losses},
         )
 
     def _now_us(self) -> int:
