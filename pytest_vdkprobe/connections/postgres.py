@@ -1,0 +1,361 @@
+"""How to reach a PostgreSQL: one set of settings and one way in, for target and reader.
+
+libpq says in English prose why it could not connect; here each such text becomes the setting that
+is at fault. What has been reached once and is gone later is the platform's affair, so that is left
+to the caller to judge.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from pytest_vdkprobe.config.filepath import FilePath
+from pytest_vdkprobe.config.secretref import SecretRef
+from pytest_vdkprobe.connections.engines import POSTGRES
+from pytest_vdkprobe.connections.sql import GRACE_S, Fate, Row, SqlError, one_line
+from pytest_vdkprobe.errors import ConfigError, LoginError, ProbeError, TransportError
+from pytest_vdkprobe.workers import Abandoned, Job, Workers
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+    from pytest_vdkprobe.waiting import Deadline
+
+T = TypeVar("T")
+
+DEFAULT_PORT = 5432
+STREAMED = 500
+"""Rows fetched at a time when they are streamed."""
+WORK_MEMORY = "64MB"
+"""For hashing and sorting in a reader's session: with the default of 4 MB, ten million rows are
+counted on the server's disk instead of in its memory."""
+LEFT_OPEN = ("08", "57P")
+"""Error classes after which nobody knows: connection exceptions, and a server that shuts down or
+crashed (PostgreSQL, appendix A)."""
+TIMED_OUT = "57014"
+
+_GIVEN = {"?": "%s", "%": "%%"}
+_QUOTED = r""""(?:[^"%]|"")*"|'(?:[^'%]|'')*'"""
+_SIGNS = re.compile(rf"{_QUOTED}|[?%]")
+"""Parameters and percent signs, and first what is quoted, in which a `?` is itself."""
+
+
+class PostgresTls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """TLS. Left empty (`tls = {}`), the server's certificate must be signed by an authority that
+    this machine trusts, and be for the host that we connect to."""
+
+    ca_file: FilePath | None = None
+    """The authority that signed the server's certificate."""
+    certificate_file: FilePath | None = None
+    """Ours, for servers that want one."""
+    key_file: FilePath | None = None
+    key_password: SecretRef | None = None
+    check_host: bool = True
+    verify: bool = True
+
+    def __post_init__(self) -> None:
+        if bool(self.certificate_file) != bool(self.key_file):
+            raise ValueError("certificate_file: goes with key_file; name both or neither")
+        if self.ca_file and not self.verify:
+            raise ValueError("ca_file: has no effect while verify is false; choose one")
+
+
+class PostgresConnection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the server is and how to log in; what target and reader settings begin with."""
+
+    host: str
+    port: int = DEFAULT_PORT
+    user: str
+    password: SecretRef | None = None
+    database: str
+    tls: PostgresTls | None = None
+    connect_timeout_s: float = 5.0
+    statement_timeout_s: float = 300.0
+    """For one statement, where the step does not end sooner."""
+
+    def __post_init__(self) -> None:
+        for name in ("host", "user", "database"):
+            if not getattr(self, name).strip() or "\0" in getattr(self, name):
+                raise ValueError(f"{name}: empty")
+        if not 0 < self.port < 65536:
+            raise ValueError("port: must be 1 to 65535")
+        for name in ("connect_timeout_s", "statement_timeout_s"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name}: must be more than 0 seconds")
+
+    @property
+    def place(self) -> str:
+        """The server and the database, as messages and leases name them."""
+        return f"{self.host}:{self.port}/{self.database}"
+
+
+class PostgresDatabase:
+    """One connection, opened when it is needed. Not for several threads at once."""
+
+    engine = POSTGRES
+
+    def __init__(
+        self, connection: PostgresConnection, *, base_dir: Path | None = None, key: str = "postgres"
+    ) -> None:
+        self.settings = connection
+        self._base_dir = base_dir or Path()
+        self._key = key
+        self._open: Connection | None = None
+        self._limit_ms = 0
+        self._workers = Workers()
+
+    @property
+    def place(self) -> str:
+        """The server and the database."""
+        return self.settings.place
+
+    def run(self, sql: str, parameters: Row = (), *, deadline: Deadline) -> list[Row]:
+        """The rows of one statement, which is committed at once."""
+
+        def act(connection: Connection) -> list[Row]:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(*_given(sql, parameters))
+                return list(cursor.fetchall()) if cursor.description else []
+
+        return self.do(act, deadline=deadline)
+
+    def stream(
+        self, sql: str, parameters: Row, take: Callable[[Row], None], *, deadline: Deadline
+    ) -> None:
+        """Hand each row to `take`, as the server makes them."""
+
+        def act(connection: Connection) -> None:
+            with connection, connection.cursor(name="vdkprobe") as cursor:
+                cursor.itersize = STREAMED
+                cursor.execute(*_given(sql, parameters))
+                for row in cursor:
+                    take(row)
+
+        self.do(act, deadline=deadline)
+
+    def do(
+        self, act: Callable[[Connection], T], *, deadline: Deadline, fate: Fate = Fate.REFUSED
+    ) -> T:
+        """What `act` makes of the connection, by `deadline`; a lost connection is given up.
+
+        `fate`: what became of a statement that got no answer. REFUSED suits what is not committed
+        then: a transaction without its commit leaves nothing. Raises SqlError.
+        """
+        limit = deadline.within(self.settings.statement_timeout_s)
+
+        def call(job: Job[T]) -> T:
+            connection = self._connected(job)
+            self._limit(connection, limit)
+            return act(connection)
+
+        # What psycopg2 raises is told here, so it is loaded here too.
+        import psycopg2  # noqa: PLC0415 - 75 ms that only its users shall pay
+
+        try:
+            return self._workers.run(call, timeout_s=limit.remaining_s() + GRACE_S)
+        except Abandoned as exc:
+            self._drop()
+            said = "no answer in time" + (f", {exc.phase}" if exc.phase else "")
+            raise SqlError(said, fate=Fate.UNKNOWN, timed_out=True) from exc
+        except psycopg2.Error as exc:
+            lost = self._open is None or bool(self._open.closed)
+            if lost:
+                self._drop()
+            raise sql_error(exc, lost=lost, fate=fate) from exc
+        except BaseException:
+            # Left in the middle: the connection may still be at it.
+            self._drop()
+            raise
+
+    def _connected(self, job: Job[T]) -> Connection:
+        connection = self._open
+        if connection is None or connection.closed:
+            connection = self._connect()
+            if job.abandoned:
+                connection.close()
+                raise Abandoned("connecting")
+            self._open = connection
+        # Its thread waits for this socket, whatever the server does or does not.
+        job.on_abandon = lambda: _shut(connection)
+        return connection
+
+    def _limit(self, connection: Connection, limit: Deadline) -> None:
+        """Tell the server too when to give up; it says better than a cut line what it was at."""
+        wanted_ms = max(1, int(limit.remaining_s() * 1000))
+        if wanted_ms <= self._limit_ms <= 2 * wanted_ms:
+            # Near enough to save the round trip: our own clock is exact.
+            return
+        with connection, connection.cursor() as cursor:
+            cursor.execute(f"set statement_timeout = {wanted_ms}")
+        self._limit_ms = wanted_ms
+
+    def _connect(self) -> Connection:
+        import psycopg2  # noqa: PLC0415 - 75 ms that only its users shall pay
+
+        self._limit_ms = 0
+        settings = self.settings
+        password = settings.password and settings.password.resolve(
+            base_dir=self._base_dir, key=f"{self._key}.password"
+        )
+        try:
+            connection: Connection = psycopg2.connect(
+                host=settings.host,
+                port=settings.port,
+                user=settings.user,
+                password=password.reveal() if password else None,
+                dbname=settings.database,
+                connect_timeout=max(2, round(settings.connect_timeout_s)),
+                application_name="vdkprobe",
+                keepalives_idle=10,
+                keepalives_interval=5,
+                keepalives_count=3,
+                **self._tls(),
+            )
+        except psycopg2.OperationalError as exc:
+            raise unopened(settings, str(exc), key=self._key) from exc
+        with connection, connection.cursor() as cursor:
+            # Not as start-up options, which a pooler in front may refuse.
+            cursor.execute(f"set work_mem = '{WORK_MEMORY}'; set time zone 'UTC'")
+        return connection
+
+    def _tls(self) -> dict[str, Any]:
+        tls = self.settings.tls
+        if tls is None:
+            # libpq's own default would try TLS first and go on without.
+            return {"sslmode": "disable"}
+        wanted: dict[str, Any] = {"sslmode": "require"}
+        if tls.verify:
+            authority = tls.ca_file and self._file("ca_file", tls.ca_file)
+            wanted["sslmode"] = "verify-full" if tls.check_host else "verify-ca"
+            wanted["sslrootcert"] = authority or ssl.get_default_verify_paths().cafile or "system"
+            if wanted["sslrootcert"] == "system":
+                wanted["sslmode"] = "verify-full"
+        if tls.certificate_file and tls.key_file:
+            wanted["sslcert"] = self._file("certificate_file", tls.certificate_file)
+            wanted["sslkey"] = self._file("key_file", tls.key_file)
+            if tls.key_password:
+                secret = tls.key_password.resolve(
+                    base_dir=self._base_dir, key=f"{self._key}.tls.key_password"
+                )
+                wanted["sslpassword"] = secret.reveal()
+        return wanted
+
+    def _file(self, name: str, given: str) -> str:
+        path = self._base_dir / given
+        if not os.access(path, os.R_OK):
+            why = "may not be read" if path.exists() else "is not there"
+            raise ConfigError(
+                f"The file {path} {why}.",
+                key=f"{self._key}.tls.{name}",
+                to_try="check the path (relative ones start from the configuration's folder)",
+            )
+        return str(path)
+
+    def _drop(self) -> None:
+        if self._open is not None:
+            connection, self._open = self._open, None
+            # Not close(): a thread may still wait in it, and would be waited for.
+            with suppress(Exception):
+                _shut(connection)
+
+    def close(self) -> None:
+        """Let go of the server. May be called again."""
+        if self._open is not None:
+            connection, self._open = self._open, None
+            with suppress(Exception):
+                connection.close()
+        self._workers.close()
+
+
+def _shut(connection: Connection) -> None:
+    """End what waits for the connection's socket, from another thread."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as own:
+        own.shutdown(socket.SHUT_RDWR)
+
+
+def _given(sql: str, parameters: Row) -> tuple[str, tuple[Any, ...] | None]:
+    """The statement with psycopg2's own signs for parameters."""
+    if not parameters:
+        return sql, None
+    return _SIGNS.sub(lambda found: _GIVEN.get(found[0], found[0]), sql), tuple(parameters)
+
+
+def sql_error(exc: Exception, *, lost: bool, fate: Fate) -> SqlError:
+    """What psycopg2 raised, and what it says of the statement's fate."""
+    code = getattr(exc, "pgcode", None) or ""
+    said = one_line(str(exc).splitlines()[0] if str(exc) else type(exc).__name__)
+    if code and not code.startswith(LEFT_OPEN):
+        return SqlError(said, fate=Fate.REFUSED, code=code, timed_out=code == TIMED_OUT)
+    if not lost and not code:
+        return SqlError(said, fate=Fate.REFUSED)
+    return SqlError(f"the connection was lost: {said}", fate=fate, code=code)
+
+
+UNOPENED: tuple[tuple[str, type[ProbeError], str, str], ...] = (
+    ("could not translate host name", TransportError, "host", "check the host's name and DNS"),
+    ("Connection refused", TransportError, "port", "check host and port: is PostgreSQL up there?"),
+    ("timeout expired", TransportError, "host", "check host, port and the firewalls between"),
+    ("No route to host", TransportError, "host", "check host, port and the firewalls between"),
+    ("Network is unreachable", TransportError, "host", "check host, port and this machine's net"),
+    ("does not support SSL", TransportError, "tls", "leave tls out, or let the server speak it"),
+    ("certificate verify failed", TransportError, "tls.ca_file", "name the authority that signed"),
+    ("does not match host name", TransportError, "tls", "use the host's name as certified"),
+    ("could not load private key", ConfigError, "tls.key_file", "PEM, readable for you alone?"),
+    ("private key file", ConfigError, "tls.key_file", "chmod 600: PEM, readable for you alone"),
+    ("could not read certificate", ConfigError, "tls.certificate_file", "is it PEM?"),
+    ("could not read root certificate", ConfigError, "tls.ca_file", "is it PEM?"),
+    ("SSL error", TransportError, "tls", "does the server want a certificate of ours?"),
+    ("no encryption", TransportError, "tls", "the server wants TLS: write tls = {}"),
+    ("no password supplied", LoginError, "password", "name where the password is: password"),
+    ("password authentication failed", LoginError, "password", "check user and password"),
+    ("pg_hba.conf", LoginError, "user", "the server's pg_hba.conf must let this user in"),
+    ("authentication failed", LoginError, "user", "check user and password"),
+    ("role ", LoginError, "user", "check user: the server knows no such role"),
+    ("permission denied for database", LoginError, "database", "GRANT CONNECT ON DATABASE"),
+    ("database ", ConfigError, "database", "check its name; \\l in psql lists those there are"),
+)
+"""Words in libpq's message (always English) or the server's; what they mean, which setting to look
+at, and what to try. The first that fits."""
+
+
+def unopened(settings: PostgresConnection, said: str, *, key: str) -> ProbeError:
+    """Why no connection came about, in words of ours."""
+    seen = one_line(said)
+    checked = f"user {settings.user}, " + ("TLS" if settings.tls else "no TLS")
+    for words, kind, field, to_try in UNOPENED:
+        if words not in said:
+            continue
+        if kind is ConfigError:
+            return ConfigError(
+                f"PostgreSQL at {settings.place} can't be used: {_end(seen)}.",
+                key=f"{key}.{field}",
+                to_try=to_try,
+            )
+        refused = kind is LoginError
+        what = "refuses our login" if refused else "can't be reached"
+        return kind(
+            f"PostgreSQL at {settings.place} {what}: {_end(seen)}.",
+            checked=f"{checked}; setting {key}.{field}",
+            to_try=to_try,
+        )
+    return TransportError(
+        f"PostgreSQL at {settings.place} can't be reached: {_end(seen)}.",
+        checked=checked,
+        to_try="look at the server's log",
+    )
+
+
+def _end(said: str) -> str:
+    """The last part of libpq's message, which names the reason."""
+    for sign in ("FATAL: ", "failed: "):
+        said = said.rpartition(sign)[2]
+    return said.partition(" Is the server running")[0].strip().rstrip(".?")
