@@ -116,7 +116,7 @@ TRINO = Engine(
         f"create table {name.sql} ({columns})" + (f" comment {literal(comment)}" if comment else "")
     ),
     wrong_digest="not coalesce(lower(to_hex(md5(to_utf8(body)))) = digest, false)",
-    bit="bitwise_left_shift(bigint '1', {n})",
+    bit="bitwise_left_shift(bigint '1', cast({n} as integer))",
     bits_together="bitwise_or_agg({x})",
     bit_count="bit_count({x}, 64)",
     part="({x}) / {size}",

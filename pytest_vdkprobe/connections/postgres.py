@@ -21,7 +21,7 @@ import msgspec
 from pytest_vdkprobe.config.filepath import FilePath
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.connections.engines import POSTGRES
-from pytest_vdkprobe.connections.sql import GRACE_S, Fate, Row, SqlError, one_line
+from pytest_vdkprobe.connections.sql import GRACE_S, Fate, Name, Row, SqlError, one_line
 from pytest_vdkprobe.errors import ConfigError, LoginError, ProbeError, TransportError
 from pytest_vdkprobe.workers import Abandoned, Job, Workers
 
@@ -42,6 +42,8 @@ LEFT_OPEN = ("08", "57P")
 """Error classes after which nobody knows: connection exceptions, and a server that shuts down or
 crashed (PostgreSQL, appendix A)."""
 TIMED_OUT = "57014"
+LONGEST_NAME = 63
+"""Bytes; PostgreSQL cuts what is longer, and two names may then be one."""
 
 _GIVEN = {"?": "%s", "%": "%%"}
 _QUOTED = r""""(?:[^"%]|"")*"|'(?:[^'%]|'')*'"""
@@ -142,13 +144,10 @@ class PostgresDatabase:
 
         self.do(act, deadline=deadline)
 
-    def do(
-        self, act: Callable[[Connection], T], *, deadline: Deadline, fate: Fate = Fate.REFUSED
-    ) -> T:
+    def do(self, act: Callable[[Connection], T], *, deadline: Deadline) -> T:
         """What `act` makes of the connection, by `deadline`; a lost connection is given up.
 
-        `fate`: what became of a statement that got no answer. REFUSED suits what is not committed
-        then: a transaction without its commit leaves nothing. Raises SqlError.
+        Raises SqlError. Whoever commits in `act` knows whether an unknown fate can be a good one.
         """
         limit = deadline.within(self.settings.statement_timeout_s)
 
@@ -170,7 +169,7 @@ class PostgresDatabase:
             lost = self._open is None or bool(self._open.closed)
             if lost:
                 self._drop()
-            raise sql_error(exc, lost=lost, fate=fate) from exc
+            raise sql_error(exc, lost=lost) from exc
         except BaseException:
             # Left in the middle: the connection may still be at it.
             self._drop()
@@ -276,6 +275,19 @@ class PostgresDatabase:
         self._workers.close()
 
 
+def table_name(text: str) -> Name:
+    """The table that a setting names. Raises ValueError, as the setting's own objection."""
+    name = Name.of(text)
+    if len(name.parts) > 2:
+        raise ValueError(
+            f"table: {text!r} has too many parts; write schema.table, and set database"
+        )
+    for part in name.parts:
+        if len(part.encode()) > LONGEST_NAME:
+            raise ValueError(f"table: {part!r} is longer than PostgreSQL's {LONGEST_NAME} bytes")
+    return name
+
+
 def _shut(connection: Connection) -> None:
     """End what waits for the connection's socket, from another thread."""
     with socket.socket(fileno=os.dup(connection.fileno())) as own:
@@ -289,7 +301,7 @@ def _given(sql: str, parameters: Row) -> tuple[str, tuple[Any, ...] | None]:
     return _SIGNS.sub(lambda found: _GIVEN.get(found[0], found[0]), sql), tuple(parameters)
 
 
-def sql_error(exc: Exception, *, lost: bool, fate: Fate) -> SqlError:
+def sql_error(exc: Exception, *, lost: bool) -> SqlError:
     """What psycopg2 raised, and what it says of the statement's fate."""
     code = getattr(exc, "pgcode", None) or ""
     said = one_line(str(exc).splitlines()[0] if str(exc) else type(exc).__name__)
@@ -297,7 +309,7 @@ def sql_error(exc: Exception, *, lost: bool, fate: Fate) -> SqlError:
         return SqlError(said, fate=Fate.REFUSED, code=code, timed_out=code == TIMED_OUT)
     if not lost and not code:
         return SqlError(said, fate=Fate.REFUSED)
-    return SqlError(f"the connection was lost: {said}", fate=fate, code=code)
+    return SqlError(f"the connection was lost: {said}", fate=Fate.UNKNOWN, code=code)
 
 
 UNOPENED: tuple[tuple[str, type[ProbeError], str, str], ...] = (

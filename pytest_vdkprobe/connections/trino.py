@@ -21,7 +21,7 @@ import msgspec
 from pytest_vdkprobe.config.filepath import FilePath
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.connections.engines import TRINO
-from pytest_vdkprobe.connections.sql import GRACE_S, Fate, Row, SqlError, one_line
+from pytest_vdkprobe.connections.sql import GRACE_S, Fate, Name, Row, SqlError, one_line
 from pytest_vdkprobe.errors import ConfigError, LoginError, ProbeError, TransportError
 from pytest_vdkprobe.workers import Abandoned, Job, Workers
 
@@ -300,6 +300,22 @@ class TrinoDatabase:
             http, self._http = self._http, None
             http.close()
         self._workers.close()
+
+
+def table_name(connection: TrinoConnection, text: str) -> Name:
+    """The table that a setting names, in full. Raises ValueError, as the setting's own objection.
+
+    Trino knows no capitals in names.
+    """
+    parts = Name.of(text).parts
+    defaults = (connection.catalog, connection.schema)
+    whole = (*(part.lower() for part in defaults[: 3 - len(parts)] if part), *parts)
+    if len(parts) > 3 or len(whole) != 3:
+        raise ValueError(
+            f"table: {text!r} does not say where; write catalog.schema.table, or set catalog and"
+            " schema"
+        )
+    return Name(tuple(part.lower() for part in whole))
 
 
 def _rows(cursor: Any, sql: str, parameters: Row) -> Iterator[Row]:

@@ -34,6 +34,8 @@ SETTINGS = {
     "catalog.management": "static",
     "query.max-memory": "256MB",
     "query.max-memory-per-node": "256MB",
+    # Records of a megabyte are inserted as statements, and hold their text twice.
+    "query.max-length": "10000000",
 }
 
 
