@@ -102,7 +102,7 @@ def vdk_control(
         ) as client,
         Renewer(vdk_run.leases),
     ):
-        vdk_run.swept = sweep_before(vdk_run, client)
+        vdk_run.swept += sweep_before(vdk_run, client)
         yield client
 
 

@@ -8,7 +8,8 @@ that the end of each is found without reading its inside. `lines` is one object 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -147,29 +148,40 @@ class OwnFile:
     def remove(self) -> None:
         """Delete what `ensure` created, see it gone, release its lease. May be called again."""
         if self._created:
-            self._delete()
+            _delete(self.path)
             self._created = False
-        while self._folders:
-            folder = self._folders.pop()
-            try:
-                folder.rmdir()
-            except OSError:
-                # Somebody else keeps something in it.
-                self._folders.clear()
+        _remove_empty(reversed(self._folders))
+        self._folders.clear()
         if self._lease is not None:
             self._lease.release()
             self._lease = None
 
-    def _delete(self) -> None:
-        try:
-            self.path.unlink(missing_ok=True)
-        except OSError as exc:
-            raise ProbeError(
-                f"The file {self.path}, which this run created, can't be removed: {exc.strerror}.",
-                to_try="remove it by hand",
-            ) from exc
-        if self.path.exists():
-            raise PlatformFailure(
-                f"The file {self.path} is there again after it was removed.",
-                to_try="who else writes to it?",
-            )
+
+def remove_file(path: Path, *, made: str | None) -> None:
+    """Delete a file that a run created, and its folders up to `made` if they are empty by now."""
+    _delete(path)
+    if made is not None:
+        topmost = Path(made)
+        _remove_empty(each for each in path.parents if each.is_relative_to(topmost))
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove these, innermost first, up to one in which somebody keeps something."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
+def _delete(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as exc:
+        raise ProbeError(
+            f"The file {path}, which a run created, can't be removed: {exc.strerror}.",
+            to_try="remove it by hand",
+        ) from exc
+    if path.exists():
+        raise PlatformFailure(
+            f"The file {path} is there again after it was removed.",
+            to_try="who else writes to it?",
+        )

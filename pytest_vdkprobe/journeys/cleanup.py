@@ -114,26 +114,26 @@ def _quietly(call: Callable[[], object]) -> None:
 
 def sweep_run(run: Run) -> list[str]:
     """What this run's processes left: for the end of a run, after xdist's workers are gone."""
-    return _sweep_with_own_client(run, run.leases.of_run(run.run_id))
+    return _sweep(run, run.leases.of_run(run.run_id))
 
 
 def sweep(run: Run) -> list[str]:
     """What earlier runs left that are no longer alive."""
-    done = _sweep_with_own_client(run, run.leases.stale())
+    done = _sweep(run, run.leases.stale())
     _require_undamaged(run.leases)
     return done
 
 
-def sweep_before(run: Run, client: ControlClient) -> list[str]:
+def sweep_before(run: Run, client: ControlClient | None = None) -> list[str]:
     """What earlier runs left, before this one creates anything; trouble is the later sweep's.
 
-    Except for a store that can't be relied on: LeaseError, and nothing is created.
+    With a `client` their jobs, else what they left at the ends of routes. A store that can't be
+    relied on is no such trouble: LeaseError, and nothing is created.
     """
     _require_undamaged(run.leases)
-    try:
-        return _sweep(run, run.leases.stale(), client)
-    except Finding:
-        return []
+    stale = run.leases.stale()
+    done, _ = _sweep_routes(run, stale) if client is None else _sweep_jobs(run, stale, client)
+    return done
 
 
 def _require_undamaged(store: LeaseStore) -> None:
@@ -150,36 +150,54 @@ def _require_undamaged(store: LeaseStore) -> None:
         )
 
 
-def _sweep_with_own_client(run: Run, leases: list[Lease]) -> list[str]:
-    if not leases:
-        return []
-    with run.open_control() as client:
-        client.op_id = f"{run.run_id}-sweep"
-        return _sweep(run, leases, client)
-
-
-def _sweep(run: Run, leases: list[Lease], client: ControlClient) -> list[str]:
-    """Remove what these leases name on this platform; raises when something stays."""
-    done: list[str] = []
-    problems: list[tuple[Lease, Finding]] = []
-    here = clean_url(client.settings.url)
-    for lease in leases:
-        if lease.kind != "job" or lease.where.get("url") != here or not lease.claim():
-            continue
-        deadline = Deadline.after(run.cleanup_timeout_s, "time for the cleanup")
-        try:
-            done.append(remove_job(client.for_team(lease.where["team"]), lease, deadline=deadline))
-        except Finding as finding:
-            problems.append((lease, finding))
+def _sweep(run: Run, leases: list[Lease]) -> list[str]:
+    """Remove what these leases name, with clients of its own; raises when something stays."""
+    done, problems = _sweep_routes(run, leases)
+    jobs = [lease for lease in leases if lease.kind == "job"]
+    if jobs and "control" in run.configuration:
+        with run.open_control() as client:
+            client.op_id = f"{run.run_id}-sweep"
+            of_jobs = _sweep_jobs(run, jobs, client)
+        done, problems = done + of_jobs[0], problems + of_jobs[1]
     if problems:
         platforms = any(isinstance(finding, PlatformFailure) for _, finding in problems)
         # A platform that was never reached, or a lease that can't be released, is ours.
         raise (PlatformFailure if platforms else ProbeError)(
             "Something that a run created could not be removed.",
             seen="; ".join(
-                f"job {it.name} (lease {it.id}): {found.what}" for it, found in problems
+                f"{it.kind} {it.name} (lease {it.id}): {found.what}" for it, found in problems
             ),
-            expected="every leased job deleted and gone",
+            expected="everything leased deleted and gone",
             to_try="run again with --vdk-sweep once the platform answers",
         )
     return done
+
+
+Swept = tuple[list[str], list[tuple["Lease", Finding]]]
+"""What was removed, and what stays and why."""
+
+
+def _sweep_routes(run: Run, leases: list[Lease]) -> Swept:
+    others = [lease for lease in leases if lease.kind != "job"]
+    if not others or "routes" not in run.configuration:
+        return [], []
+    from pytest_vdkprobe.routes.leftovers import remove  # noqa: PLC0415 - if there are any
+
+    return remove(run.configuration, others, run.placeholders)
+
+
+def _sweep_jobs(run: Run, leases: list[Lease], client: ControlClient) -> Swept:
+    done: list[str] = []
+    problems: list[tuple[Lease, Finding]] = []
+    here = clean_url(client.settings.url)
+    for lease in leases:
+        if lease.kind != "job" or lease.where.get("url") != here:
+            continue
+        deadline = Deadline.after(run.cleanup_timeout_s, "time for the cleanup")
+        try:
+            if lease.claim():
+                team = client.for_team(lease.where["team"])
+                done.append(remove_job(team, lease, deadline=deadline))
+        except Finding as finding:
+            problems.append((lease, finding))
+    return done, problems

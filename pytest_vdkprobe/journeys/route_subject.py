@@ -22,6 +22,7 @@ PROFILE = "vdk_profile"
 @contextmanager
 def open_route(name: str, run: Run) -> Iterator[Route]:
     """The route called `name`, and its removal."""
+    from pytest_vdkprobe.journeys.cleanup import sweep_before  # noqa: PLC0415 - inert unless used
     from pytest_vdkprobe.leases import Renewer  # noqa: PLC0415 - inert unless used
     from pytest_vdkprobe.routes.route import Route  # noqa: PLC0415 - as above
 
@@ -45,6 +46,12 @@ def open_route(name: str, run: Run) -> Iterator[Route]:
         tell=tell,
     )
     with Renewer(run.leases), route:
+        if not run.routes_swept:
+            run.routes_swept = True
+            for line in sweep_before(run):
+                run.swept.append(line)
+                if run.step is not None:
+                    run.step.evidence(f"of an earlier run: {line}")
         yield route
 
 

@@ -54,6 +54,8 @@ class Run:
         """The steps selected in this process, by journey; empty on xdist's controller."""
         self.swept: list[str] = []
         """What this process removed of earlier, killed runs before it began."""
+        self.routes_swept = False
+        """Whether that was done for the ends of routes."""
         self.placeholders: Mapping[str, str] = {}
         """What `{name}` stands for in the texts of routes, beside what each passage knows."""
         self._report_folder = report_folder

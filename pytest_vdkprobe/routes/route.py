@@ -87,7 +87,9 @@ class Route:
             run_id=self.run_id,
             target=self._end("target", placeholders),
             reader=self._end("reader", placeholders),
-            ledger_path=self._folder / f"{_plain(self.name)}-{way}-{wanted.name}.ledger",
+            # With the run's id: an earlier run's may still lie there, kept for who looks into it.
+            ledger_path=self._folder
+            / f"{self.run_id}-{_plain(self.name)}-{way}-{wanted.name}.ledger",
         )
         self._passages.append(found)
         return found

@@ -1,4 +1,4 @@
-"""A heartbeat that is still running: watched from outside, sent signals, and seen to end."""
+"""A run that is still going on: watched from outside, sent signals, and seen to end."""
 
 from __future__ import annotations
 
@@ -19,17 +19,21 @@ PATIENCE_S = 60.0
 
 
 class Running:
-    """A heartbeat in a session of its own; what is left of that session ends with the block."""
+    """A run in a session of its own; what is left of that session ends with the block."""
 
     def __init__(
-        self, configuration: Path, *options: str, env: Mapping[str, str] | None = None
+        self,
+        configuration: Path,
+        *options: str,
+        scenario: str = "heartbeat",
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = configuration.parent
         self._output = (self.folder / "output.txt").open("w+")
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "pytest", f"--vdk-config={configuration}"),
-                *("--vdk-scenarios=heartbeat", "-p", "no:cacheprovider", *options),
+                *(f"--vdk-scenarios={scenario}", "-p", "no:cacheprovider", *options),
             ],
             cwd=self.folder,
             env={**os.environ, **(env or {})},

@@ -1,0 +1,69 @@
+"""What a killed run left at one end of a route, removed by its lease.
+
+A lease says what the object is and where; the configuration of today says how to get there. Only an
+end that leads to the very same place is used, and only what the lease names is touched.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_vdkprobe.processes import host_name
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.leases import Lease
+
+KINDS = ("file", "topic", "group", "table")
+
+
+def leads_there(settings: object, lease: Lease) -> bool:
+    """Whether an end with these settings is at the place that the lease names."""
+    if lease.kind == "file":
+        return lease.where.get("host") == host_name() and hasattr(settings, "path")
+    place = getattr(settings, "place", None)
+    return lease.kind in KINDS and place is not None and place in lease.where.values()
+
+
+def remove_leased(settings: object, lease: Lease, *, base_dir: Path | None = None) -> str:
+    """Delete what the lease names and see it gone; returns what was done, in a few words.
+
+    To be called where `leads_there`. The lease itself is the caller's to release. Raises what keeps
+    the object from going.
+    """
+    what = f"{lease.kind} {lease.name}"
+    if lease.kind == "file":
+        from pytest_vdkprobe.connections.files import remove_file  # noqa: PLC0415 - what is needed
+
+        remove_file(Path(lease.name), made=lease.where.get("folder"))
+    elif lease.kind == "table":
+        return _remove_table(settings, lease, base_dir)
+    else:
+        from pytest_vdkprobe.connections import kafka, kafka_topics  # noqa: PLC0415 - as above
+
+        assert isinstance(settings, kafka.KafkaConnection)  # noqa: S101 - it leads there
+        clients = kafka.KafkaClients(settings, base_dir=base_dir)
+        if lease.kind == "topic":
+            kafka_topics.remove_topic(clients, lease.name)
+        else:
+            kafka_topics.remove_group(clients, lease.name)
+    return f"{what} deleted"
+
+
+def _remove_table(settings: object, lease: Lease, base_dir: Path | None) -> str:
+    from pytest_vdkprobe.connections import postgres, trino  # noqa: PLC0415 - as above
+    from pytest_vdkprobe.connections.sql import Database, Name  # noqa: PLC0415 - as above
+    from pytest_vdkprobe.connections.tables import drop_table  # noqa: PLC0415 - as above
+
+    database: Database
+    if isinstance(settings, postgres.PostgresConnection):
+        database = postgres.PostgresDatabase(settings, base_dir=base_dir)
+    else:
+        assert isinstance(settings, trino.TrinoConnection)  # noqa: S101 - it leads there
+        database = trino.TrinoDatabase(settings, base_dir=base_dir)
+    try:
+        if drop_table(database, Name.of(lease.name), mark=lease.mark):
+            return f"table {lease.name} dropped"
+        return f"table {lease.name} does not carry {lease.mark}: not ours, left alone"
+    finally:
+        database.close()
