@@ -6,8 +6,11 @@ What goes wrong at its ends is told in words that say whose turn it is.
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ import pytest
 
 from pytest_vdkprobe.connections.kafka import KafkaClients, KafkaConnection
 from pytest_vdkprobe.connections.postgres import PostgresConnection, PostgresDatabase
+from pytest_vdkprobe.sandbox.engines.postgres import Postgres
 from pytest_vdkprobe.waiting import Deadline
 from tests.integration.running import Running
 from tests.integration.shared_engines import SharedEngines
@@ -48,13 +52,8 @@ class Ends:
             "postgres": {"kind": "postgres", "table": name, **self.where},
         }
         end = {**ends[kind], **more.pop("end", {})}
-        route = {"records": 5000, "rate_per_s": 20, "within_s": 5, "late_s": 1, **more}
-        lines = ["[run]", 'lease_folder = "leases"', 'report_folder = "failures"', "grace_s = 15"]
-        lines += ["[[routes]]", 'name = "r"', f"target = {_toml({**end, 'create': True})}"]
-        lines += [f"reader = {_toml(end)}", *(f"{k} = {json.dumps(v)}" for k, v in route.items())]
-        path = self.folder / "platform.toml"
-        path.write_text("\n".join(lines) + "\n")
-        return path
+        route = {"records": 5000, "rate_per_s": 20, **more}
+        return one_route(self.folder, end, **route)
 
     def sql(self, statement: str) -> list[Any]:
         """What a statement gives."""
@@ -85,7 +84,11 @@ def ends(engines: SharedEngines, tmp_path: Path) -> Iterator[Ends]:
 
 
 def _toml(table: dict[str, Any]) -> str:
-    return "{ " + ", ".join(f"{key} = {json.dumps(value)}" for key, value in table.items()) + " }"
+    values = {
+        key: _toml(value) if isinstance(value, dict) else json.dumps(value)
+        for key, value in table.items()
+    }
+    return "{ " + ", ".join(f"{key} = {value}" for key, value in values.items()) + " }"
 
 
 def sending(ends: Ends, path: Path, *options: str) -> Running:
@@ -160,8 +163,6 @@ def test_sweep_tells_a_place_that_can_t_be_reached_and_keeps_the_lease(ends: End
     # The place of the lease and of the configuration is one where nobody listens.
     stamp = lease.stat().st_mtime_ns
     lease.write_text(text.replace(f":{port}/", ":9/"))
-    import os
-
     os.utime(lease, ns=(stamp, stamp))
     ends.where["port"] = 9
     with Running(ends.configuration("postgres"), "--vdk-sweep") as running:
@@ -193,3 +194,76 @@ def test_end_that_is_ours_to_mend_is_an_error_that_says_where(
         assert "To try" in running.output
     assert ends.found() == []
     assert ends.leases() == []
+
+
+def test_wrong_password_is_an_error_that_does_not_show_it(tmp_path: Path) -> None:
+    hba = Path(tempfile.mkdtemp(prefix="hba-")) / "pg_hba.conf"
+    try:
+        hba.parent.chmod(0o755)  # the server runs as somebody else
+        hba.write_text(
+            "host all probe 127.0.0.1/32 scram-sha-256\nhost all postgres 127.0.0.1/32 trust\n"
+        )
+        with Postgres(settings={"hba_file": str(hba)}) as engine:
+            where = {"host": engine.address.host, "port": engine.address.port}
+            admin = PostgresConnection(**where, user=engine.address.user, database="postgres")  # type: ignore[arg-type]
+            database = PostgresDatabase(admin)
+            for statement in (
+                "create role probe login password 'right-one'",
+                "grant create on schema public to probe",
+            ):
+                database.run(statement, (), deadline=Deadline.after(30))
+            database.close()
+            end = {
+                "kind": "postgres",
+                **where,
+                "user": "probe",
+                "database": "postgres",
+                "table": "t",
+                "password": {"env": "PROBE_PASSWORD"},
+            }
+            path = one_route(tmp_path, end)
+            for password, code in (("wrong-one-1f7c", 6), ("right-one", 0)):
+                env = {"PROBE_PASSWORD": password}
+                with Running(path, scenario="ingestion", env=env) as running:
+                    assert running.end() == code, running.output
+                    assert password not in running.output
+                    if code:
+                        assert "user probe" in running.output
+                        assert "password" in running.output
+                        assert "To try" in running.output
+    finally:
+        shutil.rmtree(hba.parent)
+
+
+def test_engine_that_dies_in_the_middle_is_told_and_the_account_is_kept(tmp_path: Path) -> None:
+    with Postgres() as engine:
+        address = engine.address
+        end = {"kind": "postgres", "host": address.host, "port": address.port}
+        end |= {"user": address.user, "database": "postgres", "table": "t"}
+        path = one_route(tmp_path, end, records=5000, rate_per_s=200, within_s=2)
+        options = ("--vdk-report=report.json", "--vdk-set", "run.step_timeout_s=15")
+        with Running(path, *options, scenario="ingestion") as running:
+            ledgers = (tmp_path / "failures").glob
+            running.until(
+                "some batches", lambda: any(p.stat().st_size > 500 for p in ledgers("*.ledger"))
+            )
+            os.kill(address.pid, signal.SIGQUIT)
+            assert running.end() == 1, running.output
+            assert f"{address.host}:{address.port}" in running.output
+    report = json.loads((tmp_path / "report.json").read_text())
+    (step, *_) = report["journeys"][0]["steps"]
+    assert step["verdict"] == "fail"
+    assert step["account"]["sent"] > 0
+    assert Path(step["account"]["ledger"]).exists()
+    assert list((tmp_path / "leases").glob("*.json")) != [], "its table may still be there"
+
+
+def one_route(folder: Path, end: dict[str, Any], **more: Any) -> Path:
+    """A configuration of one route with both ends in one place."""
+    route = {"records": 20, "rate_per_s": 1000, "within_s": 5, "late_s": 1, **more}
+    lines = ["[run]", 'lease_folder = "leases"', 'report_folder = "failures"']
+    lines += ["[[routes]]", 'name = "r"', f"target = {_toml({**end, 'create': True})}"]
+    lines += [f"reader = {_toml(end)}", *(f"{key} = {value}" for key, value in route.items())]
+    path = folder / "platform.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
