@@ -9,14 +9,13 @@ are late by a fifth of a second. One run in five goes through all steps; the oth
 from __future__ import annotations
 
 import argparse
-import random
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci.soak.pool import Progress, each
+from ci.soak.pool import Progress, add_options, each, first_seed
 from tests.integration.heartbeats import configuration, heartbeat, leftovers, sandbox
 
 UNAVAILABLE, AMBIGUOUS, SLOW = 0.015, 0.01, 0.025
@@ -58,17 +57,12 @@ def add_parser(
     parser = commands.add_parser(
         "clean", help="false alarms on a platform that is right", description=__doc__
     )
-    parser.add_argument("--runs", type=int, default=1000, metavar="N", help="default: 1000")
-    parser.add_argument("--workers", type=int, default=2, metavar="N", help="at a time (default 2)")
-    parser.add_argument(
-        "--seed", type=int, metavar="N", help="of the first run; the next has one more"
-    )
-    return parser
+    return add_options(parser, runs=1000)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run them, count false alarms, print the first; 1 if there was any."""
-    seed = random.randrange(1_000_000) if options.seed is None else options.seed
+    seed = first_seed(options)
     print(f"{options.runs} clean heartbeats from --seed {seed} on")
     progress = Progress(options.runs)
     alarms = hits = full = 0

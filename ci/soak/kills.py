@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci.soak.pool import Progress, each
+from ci.soak.pool import Progress, add_options, each, first_seed
 from pytest_vdkprobe.errors import WaitFailure
 from pytest_vdkprobe.leases import LeaseStore
 from pytest_vdkprobe.sandbox.server import Sandbox
@@ -88,17 +88,12 @@ def add_parser(
     parser = commands.add_parser(
         "kills", help="leftovers of runs that were stopped or killed", description=__doc__
     )
-    parser.add_argument("--runs", type=int, default=500, metavar="N", help="default: 500")
-    parser.add_argument("--workers", type=int, default=2, metavar="N", help="at a time (default 2)")
-    parser.add_argument(
-        "--seed", type=int, metavar="N", help="of the first run; the next has one more"
-    )
-    return parser
+    return add_options(parser, runs=500)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run them, count leftovers and decoys touched, print each; 1 if there was any."""
-    seed = random.randrange(1_000_000) if options.seed is None else options.seed
+    seed = first_seed(options)
     print(f"{options.runs} heartbeats to be stopped or killed, from --seed {seed} on")
     progress = Progress(options.runs)
     left = touched = dirty = late = 0

@@ -7,7 +7,9 @@ waited for.
 
 from __future__ import annotations
 
+import argparse
 import os
+import random
 import signal
 import sys
 import time
@@ -22,6 +24,21 @@ R = TypeVar("R")
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells count."""
+
+
+def add_options(parser: argparse.ArgumentParser, *, runs: int) -> argparse.ArgumentParser:
+    """How many, how many at a time, and from which seed on."""
+    parser.add_argument("--runs", type=int, default=runs, metavar="N", help=f"default: {runs}")
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="at a time (default 2)")
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="of the first run; the next has one more"
+    )
+    return parser
+
+
+def first_seed(options: argparse.Namespace) -> int:
+    """As given, or any."""
+    return random.randrange(1_000_000) if options.seed is None else int(options.seed)
 
 
 def each(tasks: Iterable[T], work: Callable[[T], R], *, workers: int) -> Iterator[R]:
