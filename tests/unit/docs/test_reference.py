@@ -17,6 +17,7 @@ from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.control.settings import ControlSettings
 from pytest_vdkprobe.jobs.settings import JobSettings
 from pytest_vdkprobe.journeys.settings import RunSettings
+from pytest_vdkprobe.routes.kinds import SHIPPED, SIDES, kind_of
 from pytest_vdkprobe.routes.settings import RouteSettings
 from pytest_vdkprobe.sandbox.session import SandboxSettings
 from pytest_vdkprobe.verdicts import EXIT_CODES, Verdict
@@ -78,6 +79,23 @@ def test_every_kind_of_login_is_explained() -> None:
 def test_every_option_stands_there_with_its_twins(name: str) -> None:
     for spelling in (f"`--vdk-{name}", f"`VDKPROBE_{name.upper()}`", f"`vdk_{name}`"):
         assert spelling in REFERENCE
+
+
+@pytest.mark.parametrize("name", sorted({*SHIPPED["target"], *SHIPPED["reader"]}))
+def test_every_key_of_a_routes_ends_is_explained(name: str) -> None:
+    text = (ROOT / "docs" / "reference" / "routes.md").read_text(encoding="utf-8")
+    found = re.search(rf"^## `{name}`.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"no headline for {name}"
+    kinds = [kind_of(side, name) for side in SIDES if name in SHIPPED[side]]
+    missing = {
+        field.name
+        for kind in kinds
+        for struct in structs(kind.settings)
+        if struct is not SecretRef  # explained once
+        for field in msgspec.structs.fields(struct)
+        if f"`{field.name}`" not in found.group()
+    }
+    assert missing == set()
 
 
 def test_every_environment_name_in_the_code_is_explained() -> None:
