@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from decimal import ROUND_DOWN, Decimal, localcontext
 
 from pytest_vdkprobe.sandbox.ingestion.bodies import Row
 from pytest_vdkprobe.sandbox.ingestion.values import CONSTANT, NUMBER, TEXT_TYPES, TIMESTAMP
@@ -37,7 +37,7 @@ def truncated(row: Row, types: Types) -> Row | None:
 
 
 def rounded(row: Row, types: Types) -> Row | None:
-    """A decimal without its last digit behind the point."""
+    """A decimal without its last digit behind the point, rounded towards zero: always in range."""
     for column, value in _payload(row):
         # Without types a decimal is told from a float by coming as text (records.wire_json).
         kind = Type.of(types.get(column, "")).name if types else "decimal" * isinstance(value, str)
@@ -48,7 +48,7 @@ def rounded(row: Row, types: Types) -> Row | None:
             exponent = int(number.as_tuple().exponent)
             if exponent < 0:
                 unit = Decimal(1).scaleb(exponent + 1)
-                return {**row, column: f"{number.quantize(unit, ROUND_HALF_EVEN):f}"}
+                return {**row, column: f"{number.quantize(unit, ROUND_DOWN):f}"}
     return None
 
 

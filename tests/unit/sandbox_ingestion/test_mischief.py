@@ -121,7 +121,7 @@ def test_several_faults_hit_one_batch(place: Place) -> None:
     ("name", "column", "seen"),
     [
         ("truncates", "body", "Bo"),
-        ("rounds", "amount", "2"),
+        ("rounds", "amount", "1"),
         ("lowercases", "word", "word"),
         ("shifts-time", "at", "2026-01-01T01:00:00.5"),
     ],
@@ -139,7 +139,7 @@ def test_one_value_of_one_record_changes(
 def test_a_record_that_can_not_be_altered_is_no_chance(place: Place) -> None:
     place.plant("rounds", times=1)
     place.land(row(0, amount="1.0"), row(1, amount=None), row(2))
-    assert [row["amount"] for row in place.rows] == ["1.0", None, "2"]
+    assert [row["amount"] for row in place.rows] == ["1.0", None, "1"]
     assert place.faults.planted() == {"ingest-rounds": 1}
 
 
@@ -213,8 +213,8 @@ def _has_all(seqs: list[int]) -> bool:
     ("before", "after"),
     [
         ("0.0000000001", "0.000000000"),
-        ("-1234567890123456789012345678.0123456789", "-1234567890123456789012345678.012345679"),
-        ("9.9", "10"),
+        ("-1234567890123456789012345678.0123456789", "-1234567890123456789012345678.012345678"),
+        ("9.9", "9"),
         ("2.50", "2"),
     ],
 )
