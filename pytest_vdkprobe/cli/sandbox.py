@@ -235,7 +235,6 @@ def _require_extra() -> None:
     """The extra is optional, so its absence is a plain message and not an ImportError."""
     try:
         import filelock  # noqa: F401, PLC0415 - only the sandbox extra brings them
-        import platformdirs  # noqa: F401, PLC0415 - as above
         import starlette  # noqa: F401, PLC0415 - as above
         import uvicorn  # noqa: F401, PLC0415 - as above
     except ModuleNotFoundError as exc:

@@ -72,7 +72,7 @@ def cache_folder() -> Path:
     given = os.environ.get("VDKPROBE_CACHE")
     if given:
         return Path(given).expanduser().absolute()
-    import platformdirs  # noqa: PLC0415 - only the sandbox extra brings it
+    import platformdirs  # noqa: PLC0415 - when used
 
     return Path(platformdirs.user_cache_dir("vdkprobe"))
 
@@ -124,7 +124,7 @@ def _build(
     key: str, text: str, *, tell: Progress, base: Environment | None = None, cwd: Path | None = None
 ) -> Environment:
     """Build under the lock of `key`, or wait for whoever is at it and take theirs."""
-    import filelock  # noqa: PLC0415 - only the sandbox extra brings it
+    import filelock  # noqa: PLC0415 - when used
 
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)

@@ -108,7 +108,7 @@ def state_folder() -> Path:
     given = os.environ.get("VDKPROBE_STATE")
     if given:
         return Path(given).expanduser().absolute()
-    import platformdirs  # noqa: PLC0415 - only the sandbox extra brings it
+    import platformdirs  # noqa: PLC0415 - when used
 
     return Path(platformdirs.user_state_dir("vdkprobe"))
 
@@ -283,7 +283,7 @@ def _forget() -> None:
 @contextmanager
 def _lock() -> Iterator[None]:
     """One at a time may start or stop it."""
-    import filelock  # noqa: PLC0415 - only the sandbox extra brings it
+    import filelock  # noqa: PLC0415 - when used
 
     state_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
     with filelock.FileLock(state_folder() / "sandbox.lock"):
