@@ -45,15 +45,16 @@ class Comparison:
         todo -= self.compared
         # A copy may have come after its record was compared.
         new_copies = found.duplicated - self._doubled
-        wanted = [*_stretches(todo, chosen.step), *_few(new_copies, at_most)]
+        single = [*new_copies[: min(at_most, EXAMPLES)]]
         if not self.examples:
-            wanted += _few(found.corrupted - self.corrupted - todo, EXAMPLES)
-        for numbers in wanted:
-            self._fetch(numbers, expectation, deadline)
+            single += (found.corrupted - self.corrupted - todo - new_copies)[:EXAMPLES]
+        for numbers in (*_stretches(todo, chosen.step), single):
+            if numbers:
+                self._fetch(numbers, expectation, deadline)
         self.compared |= todo
         self._doubled |= found.duplicated
 
-    def _fetch(self, numbers: range, expectation: Expectation, deadline: Deadline) -> None:
+    def _fetch(self, numbers: Sequence[int], expectation: Expectation, deadline: Deadline) -> None:
         names = list(expectation.profile.columns)
 
         def take(row: Sequence[Any]) -> None:
@@ -91,8 +92,3 @@ def _numbers(chosen: range) -> BitMap64:
 def _stretches(numbers: BitMap64, step: int) -> list[range]:
     """Numbers `step` apart, as one range; those between that are missing are not there anyway."""
     return [range(numbers.min(), numbers.max() + 1, step)] if numbers else []
-
-
-def _few(numbers: BitMap64, at_most: int) -> list[range]:
-    """The first of them, one by one, since they may lie far apart."""
-    return [range(seq, seq + 1) for seq in numbers[: min(at_most, EXAMPLES)]]

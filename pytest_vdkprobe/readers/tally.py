@@ -143,19 +143,26 @@ class Tally:
     def fetch(
         self,
         run_id: str,
-        numbers: range,
+        numbers: Sequence[int],
         columns: Sequence[str],
         take: Callable[[Sequence[Any]], None],
         *,
         deadline: Deadline,
     ) -> None:
-        """Hand `seq`, `body`, `digest` and the columns of each row of these numbers to `take`."""
+        """Hand `seq`, `body`, `digest` and the columns of each row of these numbers to `take`.
+
+        A range may be long; of anything else each number is written into the statement.
+        """
         names = ", ".join(["seq", "body", "digest", *map(quoted, columns)])
-        sql = f"select {names} from {self._table} where {OURS_BETWEEN}"
-        parameters: tuple[object, ...] = (run_id, numbers.start, numbers.stop - 1)
-        if numbers.step > 1:
-            sql += " and mod(seq - ?, ?) = 0"
-            parameters = (*parameters, numbers.start, numbers.step)
+        parameters: tuple[object, ...]
+        if isinstance(numbers, range):
+            where = "seq between ? and ? and mod(seq - ?, ?) = 0"
+            parameters = (numbers.start, numbers.stop - 1, numbers.start, numbers.step)
+        else:
+            where = f"seq in ({', '.join('?' * len(numbers))})"
+            parameters = tuple(numbers)
+        sql = f"select {names} from {self._table} where run_id = ? and {where}"
+        parameters = (run_id, *parameters)
         self._database.stream(sql, parameters, take, deadline=deadline)
 
     def _run(self, sql: str, run_id: str, last: int, *, deadline: Deadline) -> list[Sequence[Any]]:
@@ -163,4 +170,3 @@ class Tally:
 
 
 OURS = "run_id = ? and seq between 0 and ?"
-OURS_BETWEEN = "run_id = ? and seq between ? and ?"
