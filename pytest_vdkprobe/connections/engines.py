@@ -38,6 +38,8 @@ class Engine(NamedTuple):
     """How many bits {x} has."""
     part: str
     """How many times {size} goes into {x}."""
+    grouped: str
+    """Ends a subquery whose expression is grouped by, so that the planner expects few groups."""
 
 
 POSTGRES_COLUMNS = """
@@ -75,6 +77,10 @@ POSTGRES = Engine(
     bits_together="bit_or({x})",
     bit_count="bit_count(({x})::bit(64))",
     part="({x}) / {size}",
+    # Of an expression over a unique column PostgreSQL expects as many groups as rows: it would
+    # group on disk, in one process. It sees nothing of the column through an offset. Only a bare
+    # text is a constant here, and lets it count in parallel: half the time, of 10 million rows.
+    grouped=" offset '0'",
 )
 
 
@@ -120,4 +126,5 @@ TRINO = Engine(
     bits_together="bitwise_or_agg({x})",
     bit_count="bit_count({x}, 64)",
     part="({x}) / {size}",
+    grouped="",
 )

@@ -53,9 +53,9 @@ class Tally:
         # In two steps, because Trino does not take parameters in GROUP BY.
         self._all = (
             f"select case when run_id = ? and seq between 0 and ? then {block} end as block,"
-            f" seq, body, digest from {self._table}"
+            f" seq, body, digest from {self._table}{engine.grouped}"
         )
-        self._ours = f"select {block} as block, seq from {self._table} where {OURS}"
+        self._ours = f"select {block} as block, seq from {self._table} where {OURS}{engine.grouped}"
         self._bits = bits
         self._count_bits = engine.bit_count
 
