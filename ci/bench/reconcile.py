@@ -9,7 +9,8 @@ one changed, and the look has to list exactly these.
 
     python ci/bench/reconcile.py [--rounds 3] [--engines postgres,trino] [--rows 1000000,10000000]
 
-Exit code 1 when a figure is missed. Trino is measured with the first of the sizes.
+Exit code 1 when a figure is missed: the ratios count at the largest size, since looking has a part
+that does not grow; memory counts at each. Trino is measured with the first of the sizes.
 """
 
 from __future__ import annotations
@@ -201,9 +202,10 @@ def measure(engine: str, sizes: list[int], rounds: int) -> list[str]:
                 f"   to list {told['wrong']:6.2f} s = {wrong:.2f}x   client {told['mb']:.0f} MB",
                 flush=True,
             )
-            if right > WANTED_RIGHT:
+            largest = rows == max(sizes)
+            if largest and right > WANTED_RIGHT:
                 missed.append(f"{engine} {rows} right")
-            if wrong > WANTED_WRONG:
+            if largest and wrong > WANTED_WRONG:
                 missed.append(f"{engine} {rows} wrong")
             if told["mb"] > WANTED_MB:
                 missed.append(f"{engine} {rows} memory")

@@ -106,6 +106,11 @@ class Database(Protocol):
     ) -> None:
         """Hand each row to `take`, which runs in another thread, with few in memory at a time."""
 
+    def stream_numbers(
+        self, sql: str, parameters: Row, take: Callable[[Row], None], *, deadline: Deadline
+    ) -> None:
+        """As `stream`, of rows that have nothing but whole numbers; may be quicker."""
+
     def close(self) -> None:
         """Let go of the server. May be called again."""
 

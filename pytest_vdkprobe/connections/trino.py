@@ -173,6 +173,12 @@ class TrinoDatabase:
             self._forget()
             raise self._unanswered(exc, limit) from exc
 
+    def stream_numbers(
+        self, sql: str, parameters: Row, take: Callable[[Row], None], *, deadline: Deadline
+    ) -> None:
+        """As `stream`."""
+        self.stream(sql, parameters, take, deadline=deadline)
+
     def _connect(self, limit: Deadline) -> Any:
         import trino  # noqa: PLC0415 - as above
 

@@ -102,7 +102,7 @@ class Tally:
             else:
                 found.update(first + bit for bit in range(SIZE) if mask >> bit & 1)
 
-        self._database.stream(sql, (run_id, last), take, deadline=deadline)
+        self._database.stream_numbers(sql, (run_id, last), take, deadline=deadline)
         return found
 
     def duplicates(
@@ -117,7 +117,7 @@ class Tally:
             select seq, count(*) - 1 from ({self._ours}) as a
             where block in (select block from b)
             group by seq having count(*) > 1"""
-        self._database.stream(
+        self._database.stream_numbers(
             sql,
             (run_id, last, run_id, last),
             lambda row: take(int(row[0]), int(row[1])),
@@ -129,7 +129,9 @@ class Tally:
     ) -> None:
         """Hand the number of each row whose digest is not its body's to `take`."""
         sql = f"select seq from {self._table} where {OURS} and {self._wrong}"
-        self._database.stream(sql, (run_id, last), lambda row: take(int(row[0])), deadline=deadline)
+        self._database.stream_numbers(
+            sql, (run_id, last), lambda row: take(int(row[0])), deadline=deadline
+        )
 
     def others(self, run_id: str, last: int, *, deadline: Deadline) -> list[tuple[object, object]]:
         """Run and number of some other rows, those first that were sent last."""
