@@ -2,7 +2,7 @@
 
 Without --connect nothing leaves the machine: every section, job directory, schedule and secret is
 looked at, and all that is wrong is told at once. With it the Control Service is reached, logged in
-to and read from; nothing is created.
+to and read from, and both ends of every route are; nothing is created or sent.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--connect",
         action="store_true",
-        help="also resolve, connect, log in and read from the Control Service; creates nothing",
+        help="also connect to and log in at the Control Service and the ends of routes; creates "
+        "nothing",
     )
     parser.add_argument(
         "--vdk-set",
@@ -105,7 +106,7 @@ def _print_settings(configuration: Configuration) -> None:
 
 
 def _connect(configuration: Configuration) -> int:
-    """Reach the Control Service; the first thing that fails decides the exit code."""
+    """Reach the Control Service and all routes; the first that fails decides the exit code."""
     from pytest_vdkprobe.control.settings import ControlSettings  # noqa: PLC0415 - as late as possible
 
     settings = configuration.section("control", ControlSettings)
@@ -115,15 +116,37 @@ def _connect(configuration: Configuration) -> int:
         for step, seen in _tried(configuration, settings):
             _say(f"ok     {step:<8} {seen}")
     except Finding as finding:
-        verdict = verdict_of(finding)
         if isinstance(finding, LoginError):
             step = "login"
         elif isinstance(finding, TransportError):
             step = "connect"
-        _say(f"{verdict:<6} {step:<8} {finding}")
-        return USAGE_ERROR if isinstance(finding, ConfigError) else EXIT_CODES[verdict]
-    _say("\nThe configuration is usable, and what it points to answers.")
-    return 0
+        return _told(step, finding)
+    failed = _connect_routes(configuration) if "routes" in configuration else 0
+    if not failed:
+        _say("\nThe configuration is usable, and what it points to answers.")
+    return failed
+
+
+def _connect_routes(configuration: Configuration) -> int:
+    """Reach the ends of every route, whatever is wrong with some of them."""
+    from pytest_vdkprobe.routes.trial import trials  # noqa: PLC0415 - as late as possible
+
+    first = 0
+    _say("\nTrying the ends of routes")
+    for name, attempt in trials(configuration):
+        try:
+            _say(f"ok     {name}: {attempt()}")
+        except Finding as finding:
+            code = _told(f"{name}:", finding)
+            first = first or code
+    return first
+
+
+def _told(step: str, finding: Finding) -> int:
+    """Say what failed; the exit code that it stands for."""
+    verdict = verdict_of(finding)
+    _say(f"{verdict:<6} {step:<8} {finding}")
+    return USAGE_ERROR if isinstance(finding, ConfigError) else EXIT_CODES[verdict]
 
 
 def _tried(configuration: Configuration, settings: ControlSettings) -> Iterator[tuple[str, str]]:
