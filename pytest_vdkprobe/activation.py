@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from pytest_vdkprobe.config.nearest import did_you_mean
 from pytest_vdkprobe.errors import ConfigError, ProbeError
 from pytest_vdkprobe.journeys import collection, errands, scheduling, step_fixtures
 from pytest_vdkprobe.journeys.patterns import Pattern
@@ -26,6 +27,8 @@ from pytest_vdkprobe.journeys.run import RUN_KEY, Run
 from pytest_vdkprobe.journeys.selection import Selection
 from pytest_vdkprobe.journeys.session import StepRunner
 from pytest_vdkprobe.journeys.signals import Interruption
+from pytest_vdkprobe.journeys.sources import Source, find_sources
+from pytest_vdkprobe.journeys.steps import TEST_PREFIX
 from pytest_vdkprobe.observe.ending import Ending
 from pytest_vdkprobe.observe.live import LiveLine, LogLines
 from pytest_vdkprobe.observe.redaction import Redaction
@@ -47,15 +50,18 @@ def activate(config: pytest.Config) -> None:
     """Load the configuration, make the run, register what it consists of."""
     try:
         run, tables = _make_run(config)
-        shipped, patterns = _choose(config)
+        known, wrong = find_sources(run.configuration)
+        for problem in wrong:
+            raise problem
+        chosen, patterns = _choose(config, known)
     except ProbeError as problem:
         raise pytest.UsageError(redact(str(problem))) from problem
     config.stash[RUN_KEY] = run
     _write_legacy_junit(config, run.configuration)
     scheduling.refuse_each(config)
-    collection.rewrite_assertions(shipped)
     manager = config.pluginmanager
-    manager.register(collection.Collection(shipped, config), "vdkprobe-collection")
+    gathering = collection.Collection([known[name] for name in chosen], known.values(), config)
+    manager.register(gathering, "vdkprobe-collection")
     manager.register(Selection(patterns), "vdkprobe-selection")
     manager.register(step_fixtures, "vdkprobe-step-fixtures")
     if importlib.util.find_spec("pytest_vdkprobe.fixtures") is not None:
@@ -178,40 +184,72 @@ def _override(text: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
-def _choose(config: pytest.Config) -> tuple[list[str], list[Pattern]]:
-    """Which shipped scenarios run, and which of the arguments name journeys instead of files."""
-    known = collection.shipped_names()
-    text = str(option(config, "scenarios") or "")
-    asked = [name.strip() for name in text.split(",") if name.strip()]
-    for name in asked:
-        if name not in known:
-            raise ConfigError(
-                f"There is no scenario {name!r}.",
-                key="--vdk-scenarios",
-                value=text,
-                expected=", ".join(known) or "none is shipped",
-            )
+def _choose(config: pytest.Config, known: Mapping[str, Source]) -> tuple[list[str], list[Pattern]]:
+    """Which scenarios run, and which of the arguments name journeys instead of files."""
+    asked = _asked(config, known)
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         config.args, config.args_source = [], pytest.Config.ArgsSource.ARGS
-        return asked or known, []
+        return asked or list(known), []
     folder = config.invocation_params.dir
     paths: list[str] = []
     patterns: list[Pattern] = []
     for argument in config.args:
-        pattern = None
-        if not (folder / argument.partition("::")[0]).exists() and not config.option.pyargs:
+        path = folder / argument.partition("::")[0]
+        if config.option.pyargs:
+            pattern = None
+        elif not path.exists():
             pattern = _pattern(argument)
-        if pattern is None:
-            paths.append(argument)
         else:
+            pattern = _pattern_in_file(path, argument, known)
+            if pattern is not None:
+                argument = argument.partition("::")[0]  # noqa: PLW2901 - the pattern has the rest
+        if pattern is None or path.exists():
+            paths.append(argument)
+        if pattern is not None:
             patterns.append(pattern)
     foreign = [pattern for pattern in patterns if pattern.title not in known]
     if foreign and not paths:
-        # As printed, but not shipped: a user's own scenario, found where tests are looked for.
+        # As printed, but not ours to find: a user's own, found where tests are looked for.
         paths = [str(folder)]
     config.args = paths
-    shipped = [name for name in known if any(p.title == name for p in patterns)]
-    return sorted({*asked, *shipped}), patterns
+    by_path = {(folder / path).resolve() for path in paths}
+    named = [
+        name
+        for name, source in known.items()
+        if any(p.title == name for p in patterns) and source.path not in by_path
+    ]
+    return sorted({*asked, *named}), patterns
+
+
+def _asked(config: pytest.Config, known: Mapping[str, Source]) -> list[str]:
+    """What --vdk-scenarios names; the name of a folder means all that is in it."""
+    text = str(option(config, "scenarios") or "")
+    asked: list[str] = []
+    for name in (part.strip() for part in text.split(",") if part.strip()):
+        found = [one for one in known if one == name or one.startswith(name + "-")]
+        if not found:
+            raise ConfigError(
+                f"There is no scenario {name!r}.",
+                key="--vdk-scenarios",
+                value=text,
+                expected=", ".join(known) or "none is left",
+                to_try=did_you_mean(name, known) + "; [scenarios] in the configuration adds others",
+            )
+        asked += [name] if name in found else found
+    return sorted({*asked})
+
+
+def _pattern_in_file(path: Path, argument: str, known: Mapping[str, Source]) -> Pattern | None:
+    """A test of a journey as editors call it: `checks/test_mine.py::test_run`, without a subject.
+
+    A parameter in brackets stays; what is no journey is left to pytest.
+    """
+    _, _, test = argument.partition("::")
+    if not test or not path.is_file() or b"vdk_journey" not in path.read_bytes():
+        return None
+    titles = {source.path: name for name, source in known.items()}
+    title = titles.get(path.resolve()) or path.stem.removeprefix(TEST_PREFIX)
+    return _pattern(f"{title}::{test.removeprefix(TEST_PREFIX)}")
 
 
 def _pattern(argument: str) -> Pattern | None:

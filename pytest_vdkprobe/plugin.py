@@ -37,7 +37,10 @@ OPTIONS = (
         "scenarios",
         {"metavar": "NAMES"},
         "string",
-        "Run only these shipped scenarios, separated by commas, e.g. heartbeat. Default: all.",
+        (
+            "Run only these scenarios, separated by commas, e.g. heartbeat: by the names of the "
+            "shipped ones and those in [scenarios] of the configuration. Default: all."
+        ),
     ),
     (
         "quick",

@@ -52,6 +52,13 @@ def find_problems(
             problems += _raised(partial(_open_secrets, configuration, job, index))
             if job.path is not None:
                 problems += _raised(partial(_load_job, configuration, job, index, warnings))
+    if "scenarios" in configuration:
+        from pytest_vdkprobe.journeys.sources import find_sources  # noqa: PLC0415 - loads pytest
+
+        try:
+            problems += find_sources(configuration)[1]
+        except ConfigError as problem:
+            problems.append(problem)
     if "routes" in configuration:
         from pytest_vdkprobe.routes.problems import find_problems as of_routes  # noqa: PLC0415 - ditto
 

@@ -1,43 +1,44 @@
 """Which tests there are: shipped scenarios and users' own, one journey for each subject.
 
-The shipped modules lie in site-packages, but whoever calls pytest expects the `conftest.py` of the
+Their modules lie in site-packages, say, but whoever calls pytest expects the `conftest.py` of the
 folder they call it in to reach them. pytest decides that by the tree of collectors (fixtures) and
-by their path (hooks), so a shipped scenario is hung under a real directory collector for that
+by their path (hooks), so a scenario is hung under a real directory collector for that
 folder and takes its path from there; only its code comes from where it is installed.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
 import pytest
 
-from pytest_vdkprobe.journeys.scenarios import TITLES_KEY, Journey, Scenario, as_step
-from pytest_vdkprobe.journeys.steps import TEST_PREFIX
-
-SCENARIOS_PACKAGE = "pytest_vdkprobe.scenarios"
+from pytest_vdkprobe.journeys.scenarios import (
+    NAMED_KEY,
+    TITLES_KEY,
+    Journey,
+    Scenario,
+    as_step,
+)
+from pytest_vdkprobe.journeys.sources import Source
 
 
 class Folder(pytest.Directory):
     """A directory on the way from rootdir to the folder of the call, and that folder itself."""
 
     rest: tuple[Path, ...] = ()
-    scenarios: tuple[str, ...] = ()
+    scenarios: tuple[Source, ...] = ()
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
-        """The next directory of the way, or at its end the shipped scenarios."""
+        """The next directory of the way, or at its end the scenarios."""
         if self.rest:
             yield folders(self, self.rest, self.scenarios)
         else:
-            yield from shipped_scenarios(self, self.scenarios)
+            yield from configured_scenarios(self, self.scenarios)
 
 
 def folders(
-    parent: pytest.Collector, way: tuple[Path, ...], scenarios: tuple[str, ...]
+    parent: pytest.Collector, way: tuple[Path, ...], scenarios: tuple[Source, ...]
 ) -> pytest.Collector:
     """The collector for the first directory of `way`, which leads to the rest."""
     folder = Folder.from_parent(parent, path=way[0])
@@ -46,31 +47,13 @@ def folders(
     return folder
 
 
-def shipped_scenarios(parent: pytest.Collector, names: Sequence[str]) -> Iterable[Scenario]:
-    """A collector for each shipped scenario, as if it lay in the parent's folder."""
-    for name in names:
+def configured_scenarios(parent: pytest.Collector, sources: Sequence[Source]) -> Iterable[Scenario]:
+    """A collector for each scenario that runs without a path, as if it lay in parent's folder."""
+    for source in sources:
+        name = source.name
         scenario = Scenario.from_parent(parent, path=parent.path, name=name, nodeid=name)
-        module = importlib.import_module(f"{SCENARIOS_PACKAGE}.{TEST_PREFIX}{name}")
-        scenario.obj = module
-        marks = getattr(module, "pytestmark", [])
-        for mark in marks if isinstance(marks, list | tuple) else [marks]:
-            scenario.add_marker(mark)
+        scenario.source = source
         yield scenario
-
-
-def rewrite_assertions(names: Sequence[str]) -> None:
-    """Let `assert` in these shipped scenarios say what it compared, as it does in users' own."""
-    modules = [f"{SCENARIOS_PACKAGE}.{TEST_PREFIX}{name}" for name in names]
-    # For what somebody has imported before us it is too late, and pytest would warn.
-    pytest.register_assert_rewrite(*(name for name in modules if name not in sys.modules))
-
-
-def shipped_names() -> list[str]:
-    """The scenarios that the package brings, by the names of their modules."""
-    spec = importlib.util.find_spec(SCENARIOS_PACKAGE)
-    places = spec.submodule_search_locations if spec else None
-    found = {path.stem for place in places or () for path in Path(place).glob(TEST_PREFIX + "*.py")}
-    return sorted(stem.removeprefix(TEST_PREFIX) for stem in found)
 
 
 def mark_unusable(report: pytest.CollectReport) -> None:
@@ -81,9 +64,12 @@ def mark_unusable(report: pytest.CollectReport) -> None:
 class Collection:
     """The hooks that put journeys into pytest's collection."""
 
-    def __init__(self, scenarios: Sequence[str], config: pytest.Config) -> None:
+    def __init__(
+        self, scenarios: Sequence[Source], every: Iterable[Source], config: pytest.Config
+    ) -> None:
         self.scenarios = tuple(scenarios)
-        config.stash[TITLES_KEY] = {name: Path() for name in scenarios}
+        config.stash[TITLES_KEY] = {source.name: Path() for source in scenarios}
+        config.stash[NAMED_KEY] = {s.path: s.name for s in every if s.path is not None}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(
@@ -93,7 +79,7 @@ class Collection:
         report = yield
         if isinstance(collector, pytest.Session) and report.passed and self.scenarios:
             report.result = [*(report.result or ()), *self._hang(collector, report.result or ())]
-        if isinstance(collector, Scenario) and collector.problem is not None:
+        if isinstance(collector, Scenario | Journey) and collector.problem is not None:
             mark_unusable(report)
         if isinstance(collector, Scenario | Journey) and report.passed:
             # `--lf` goes by files, which journeys have none of, and leaves out what a step needs.
@@ -125,7 +111,7 @@ class Collection:
             root = session.config.rootpath
             missing = way[: way.index(root) + 1] if root in way else way[:1]
         if not missing:
-            return list(shipped_scenarios(start, self.scenarios))
+            return list(configured_scenarios(start, self.scenarios))
         return [folders(start, tuple(reversed(missing)), self.scenarios)]
 
     @pytest.hookimpl(tryfirst=True)

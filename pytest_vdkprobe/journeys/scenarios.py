@@ -14,11 +14,15 @@ from types import ModuleType
 import pytest
 
 from pytest_vdkprobe.errors import ConfigError, ProbeError
+from pytest_vdkprobe.journeys.sources import Source
 from pytest_vdkprobe.journeys.steps import TEST_PREFIX
 from pytest_vdkprobe.journeys.subjects import subjects
 
 TITLES_KEY: pytest.StashKey[dict[str, Path]] = pytest.StashKey()
 """What the ids of each scenario begin with; empty paths are the shipped ones'."""
+
+NAMED_KEY: pytest.StashKey[dict[Path, str]] = pytest.StashKey()
+"""The files that [scenarios] has a name for: reports call them by it, however they are run."""
 
 EMPTY_KEY: pytest.StashKey[list[tuple[str, str]]] = pytest.StashKey()
 """Scenarios that there is nothing to run for, and the kind that the configuration lacks."""
@@ -28,6 +32,9 @@ class Journey(pytest.Module):
     """A scenario for one subject. A module of its own, so that module scope means one journey."""
 
     subject: str
+    kind: str
+    source: Source | None = None
+    problem: ProbeError | None = None
     members: list[pytest.Item | pytest.Collector] | None = None
     collected = False
 
@@ -35,6 +42,7 @@ class Journey(pytest.Module):
         """Its steps; remembered, since `--lf` filters what a collector returns."""
         self.collected = True
         self.members = list(super().collect())
+        _require_tests(self)
         return list(self.members)
 
     def _getobj(self) -> ModuleType:
@@ -45,16 +53,22 @@ class Journey(pytest.Module):
 class Scenario(pytest.Module):
     """A scenario's module, parent of its journeys."""
 
+    source: Source | None = None
+    """Where its code is, for one that the command line names no path to."""
     problem: ProbeError | None = None
     """Why its journeys could not be told."""
     members: list[pytest.Item | pytest.Collector] | None = None
-    """Its journeys; stays None for a module that is none."""
+    """Its journeys, or the plain tests of a module that is none."""
     collected = False
 
     def _getobj(self) -> ModuleType:
-        if self.path.is_file():
+        if self.source is None:
             return super()._getobj()  # type: ignore[no-any-return,no-untyped-call]  # in pytest
-        return self.obj  # type: ignore[no-any-return]
+        try:
+            return self.source.load()
+        except ProbeError as problem:
+            self.problem = problem
+            raise self.CollectError(str(problem)) from problem
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         """One journey for each subject; the plain tests where the module is no journey."""
@@ -62,7 +76,11 @@ class Scenario(pytest.Module):
         module = self.obj
         marker = self.get_closest_marker("vdk_journey")
         if marker is None:
-            return super().collect()
+            found = list(super().collect())
+            if self.source is not None:
+                self.members = found
+                _require_tests(self)
+            return found
         try:
             kind = _kind(marker, self.nodeid)
             names = subjects(self.config, kind)
@@ -73,27 +91,43 @@ class Scenario(pytest.Module):
             self.config.stash.setdefault(EMPTY_KEY, []).append((self.nodeid, kind))
         title = self._title()
         self.members = [
-            self._journey(title, subject, module if index == 0 else again(module))
+            self._journey(title, kind, subject, module if index == 0 else again(module))
             for index, subject in enumerate(names)
         ]
         return list(self.members)
 
     def _title(self) -> str:
         """What the ids begin with: the module's name, and its folder where the name is taken."""
-        if not self.path.is_file():
+        if self.source is not None:
             return self.name
-        title = self.path.stem.removeprefix(TEST_PREFIX)
+        named = self.config.stash.get(NAMED_KEY, {})
+        title = named.get(self.path) or self.path.stem.removeprefix(TEST_PREFIX)
         taken = self.config.stash.setdefault(TITLES_KEY, {})
         if taken.setdefault(title, self.path) != self.path:
             return f"{Path(self.nodeid).parent.as_posix()}/{title}"
         return title
 
-    def _journey(self, title: str, subject: str, module: ModuleType) -> Journey:
+    def _journey(self, title: str, kind: str, subject: str, module: ModuleType) -> Journey:
         name = f"{title}[{subject.replace('::', ':')}]"
         journey = Journey.from_parent(self, path=self.path, name=name, nodeid=name)
         journey.obj = module
         journey.subject = subject
+        journey.kind = kind
+        journey.source = self.source
         return journey
+
+
+def _require_tests(collector: Journey | Scenario) -> None:
+    """A scenario that was named and holds no test would look like a good day."""
+    source = collector.source
+    if collector.members or source is None or source.shipped:
+        return
+    collector.problem = source.problem(
+        f"The scenario {source.name} has no test.",
+        f"name its functions {TEST_PREFIX}something, as pytest finds them",
+        seen=str(source.path or collector.obj.__name__),
+    )
+    raise collector.CollectError(str(collector.problem)) from collector.problem
 
 
 def _kind(marker: pytest.Mark, nodeid: str) -> str:

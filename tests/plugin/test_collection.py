@@ -186,7 +186,7 @@ class TestShippedCode:
         probe.run_apart("heartbeat::reach").assert_outcomes(passed=1)
 
     def test_every_shipped_module_is_a_scenario_by_its_name(self) -> None:
-        from pytest_vdkprobe.journeys.collection import shipped_names
+        from pytest_vdkprobe.journeys.sources import shipped_names
 
         folder = importlib.resources.files("pytest_vdkprobe.scenarios")
         files = {entry.name for entry in folder.iterdir() if entry.name.startswith("test_")}
