@@ -28,7 +28,9 @@ def find_problems(
     Without `need_control` a configuration may do without a Control Service, since a user's own
     scenarios may. `placeholders` are examples of what a run fills into the texts of routes.
     """
+    from pytest_vdkprobe.config.entries import find_problems as of_entries  # noqa: PLC0415 - as late as possible
     from pytest_vdkprobe.config.legacy import LegacySettings  # noqa: PLC0415 - as late as possible
+    from pytest_vdkprobe.config.sections import SECTIONS  # noqa: PLC0415 - as above
     from pytest_vdkprobe.control.auth import make_auth  # noqa: PLC0415 - `vdkprobe --help` is quick
     from pytest_vdkprobe.control.settings import ControlSettings  # noqa: PLC0415 - as above
     from pytest_vdkprobe.jobs.settings import JobSettings, validate_jobs  # noqa: PLC0415 - as above
@@ -52,6 +54,9 @@ def find_problems(
             problems += _raised(partial(_open_secrets, configuration, job, index))
             if job.path is not None:
                 problems += _raised(partial(_load_job, configuration, job, index, warnings))
+    for section, many in SECTIONS.items():
+        if many and section in configuration and section not in wrong:
+            problems += of_entries(configuration, section)
     if "scenarios" in configuration:
         from pytest_vdkprobe.journeys.sources import find_sources  # noqa: PLC0415 - loads pytest
 

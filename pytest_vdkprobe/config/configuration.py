@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from pytest_vdkprobe.config.entries import EntrySettings, only, without
 from pytest_vdkprobe.config.origin import DEFAULT, Key, Origin, as_key, dotted
 from pytest_vdkprobe.config.overrides import Given, parse
 from pytest_vdkprobe.config.printing import printable, redacted, rows
@@ -52,6 +53,7 @@ class Configuration:
         self._origins = dict(origins or {})
         self._hints = dict(hints or {})
         self._typed: dict[str, tuple[object, object]] = {}
+        self._entries: dict[str, dict[str, EntrySettings]] = {}
 
     def section(self, name: str, wanted: type[T]) -> T:
         """`[name]` as a `wanted`; its defaults when the section is missing.
@@ -72,11 +74,29 @@ class Configuration:
         self._check_shape(name, many=True)
         fitting = self._fitting()
         values = tuple(
-            fitting.convert(table, wanted, (name, str(index)))
+            fitting.convert(without(table, wanted), wanted, (name, str(index)))
             for index, table in enumerate(self._tables.get(name, []))
         )
         self._remember(name, wanted, values)
         return values
+
+    def entries(self, name: str) -> dict[str, EntrySettings]:
+        """What each `[[name]]` says of its steps, by the entry's name.
+
+        Raises ConfigError as `sections` does.
+        """
+        if not SECTIONS.get(name):
+            return {}
+        if name not in self._entries:
+            self._check_shape(name, many=True)
+            fitting = self._fitting()
+            self._entries[name] = {
+                str(plain_name(table) or index): fitting.convert(
+                    only(table), EntrySettings, (name, str(index))
+                )
+                for index, table in enumerate(self._tables.get(name, []))
+            }
+        return self._entries[name]
 
     def table(
         self, key: Key, wanted: type[T], *, placeholders: Mapping[str, str] | None = None
@@ -201,6 +221,14 @@ def filled(value: Any, placeholders: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
         return {key: filled(item, placeholders) for key, item in value.items()}
     return [filled(item, placeholders) for item in value] if isinstance(value, list) else value
+
+
+def plain_name(table: object) -> object:
+    """The `name` of an entry as it was written or given; None where it has none."""
+    name = table.get("name") if isinstance(table, dict) else None
+    if isinstance(name, Given):
+        return name.parsed if isinstance(name.parsed, str) else name.text
+    return name
 
 
 def _at(tables: object, key: Key) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from datetime import date
 
 from msgspec import inspect as shapes
 
@@ -14,6 +15,7 @@ SCALARS: tuple[tuple[type[shapes.Type], str, str], ...] = (
     (shapes.BoolType, "true or false", "true"),
     (shapes.IntType, "a whole number", "1"),
     (shapes.FloatType, "a finite number", "1.5"),
+    (shapes.DateType, "a date", "2026-12-31"),
 )
 """The type, what it is called, and an example of it in TOML."""
 
@@ -132,6 +134,8 @@ def fits(value: object, shape: shapes.Type) -> bool:  # noqa: PLR0911 - one line
         return any(value == member.value for member in shape.cls)
     if isinstance(shape, shapes.NoneType):
         return value is None
+    if isinstance(shape, shapes.DateType):
+        return isinstance(value, str) or type(value) is date
     if isinstance(shape, shapes.DictType | shapes.StructType):
         return isinstance(value, dict)
     if isinstance(shape, shapes.VarTupleType | shapes.ListType | shapes.SetType):

@@ -60,8 +60,6 @@ class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Properties that the user's own job must have after a run, with their values."""
     expect_log: tuple[str, ...] = ()
     """Texts that the log of the user's own job must contain after a run."""
-    limits: dict[str, float] = {}
-    """Seconds allowed per step, by the step's name: `{ deploy = 600 }`."""
 
     @property
     def source(self) -> str:
@@ -83,7 +81,6 @@ class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             vdk_version=self.vdk_version,
             contacts=self.contacts,
             keytab=self.keytab,
-            limits=self.limits,
         )
 
     def validate(self, *, file: str | None = None, key: str = "jobs") -> list[ConfigError]:
@@ -145,14 +142,6 @@ class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
                 'write keytab = "any" if it does not matter',
                 expected="bytes, empty, absent or any",
             )
-        for step, seconds in self.limits.items():
-            if not 0 < seconds < float("inf"):
-                wrong(
-                    "A step's limit is a positive number of seconds.",
-                    f"limits.{step}",
-                    seconds,
-                    "write for example 60",
-                )
         return problems
 
 

@@ -166,3 +166,24 @@ def as_data(
             "attached": _told(step.attached),
         }
     return data
+
+
+def expect(data: dict[str, Any], step: StepRecord) -> Verdict | str:
+    """Lay what the configuration knows of this step over its judgement; the verdict that counts.
+
+    A known failure counts as skipped until its day, and stays in the report; afterwards it counts.
+    Only `fail` can be known beforehand: what we could not judge, nobody has seen failing.
+    """
+    known = step.entry.known_failure(step.name)
+    if known is not None and data["phase"] != "teardown":
+        told = {"until": known.until.isoformat(), "because": presentable(known.because)}
+        if data["verdict"] == Verdict.FAIL and known.expired:
+            data["lines"].append(["Note", f"was expected {known}; that day has passed"])
+        elif data["verdict"] == Verdict.FAIL:
+            told |= {"found": data["what"]}
+            data["verdict"] = SKIPPED
+            data["what"] = f"expected to fail {known}: {data['what']}"
+        elif data["verdict"] == Verdict.PASS:
+            data["evidence"].append(f"passes, though expected to fail {known}")
+        data["attached"]["expected"] = told
+    return str(data["verdict"])

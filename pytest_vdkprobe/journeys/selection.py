@@ -133,7 +133,35 @@ def _journeys(items: list[pytest.Item], run: Run) -> dict[str, list[pytest.Item]
             for need in step.needs:
                 if need not in names[: number - 1]:
                     raise _unusable_need(step, need, names, names[: number - 1])
+    _require_known_steps(journeys, run)
     return journeys
+
+
+def _require_known_steps(journeys: dict[str, list[pytest.Item]], run: Run) -> None:
+    """Refuse a limit, skip or known failure of a step that is only nearly one of the subject's.
+
+    One that is none at all may belong to a scenario that is left out this time.
+    """
+    known: dict[tuple[str, str], set[str]] = {}
+    entries = {}
+    for members in journeys.values():
+        for item in members:
+            step = item.stash[STEP_KEY]
+            place = (str(step.kind), str(step.subject))
+            known.setdefault(place, set()).update({step.name, _base(step.name)})
+            entries[place] = step.entry
+    for (kind, subject), entry in entries.items():
+        for name, key in entry.steps.items():
+            near = difflib.get_close_matches(name, known[kind, subject], n=1, cutoff=0.75)
+            if near and name not in known[kind, subject]:
+                error = ConfigError(
+                    f"The entry {subject} in [[{kind}]] names a step that it does not have.",
+                    file=run.configuration.name,
+                    key=f"{kind}.{subject}.{key}",
+                    value=name,
+                    to_try=f"did you mean {near[0]!r}?",
+                )
+                raise pytest.UsageError(str(error))
 
 
 def _unusable_need(

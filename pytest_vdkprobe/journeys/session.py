@@ -16,7 +16,7 @@ import pytest
 
 from pytest_vdkprobe.errors import NoEvidence
 from pytest_vdkprobe.journeys.exchanges import keep_exchanges
-from pytest_vdkprobe.journeys.judging import SKIPPED, as_data, judge
+from pytest_vdkprobe.journeys.judging import SKIPPED, as_data, expect, judge
 from pytest_vdkprobe.journeys.run import Run
 from pytest_vdkprobe.journeys.scenarios import Journey
 from pytest_vdkprobe.journeys.steps import STEP_KEY, StepRecord
@@ -35,6 +35,8 @@ class Outcome(NamedTuple):
     cause: str
     cause_verdict: str
     what: str
+    left_out: bool = False
+    """Whether the configuration said so: what needs it is left out with it, and is not blocked."""
 
     def __str__(self) -> str:
         first_line = self.what.partition("\n")[0]
@@ -81,6 +83,9 @@ class StepRunner:
         if step is None:
             return
         step.begin()
+        reason = step.entry.skipped(step.name)
+        if reason is not None:
+            pytest.skip(f"by configuration: {reason}")
         self._blocked = self._blocker(step)
         if self._blocked is not None:
             pytest.skip(str(self._blocked))
@@ -128,16 +133,20 @@ class StepRunner:
         verdict, finding = judged
         what = _first_words(call, report)
         if verdict == SKIPPED and self._blocked is not None:
-            verdict, what = Verdict.BLOCKED, str(self._blocked)
+            verdict = SKIPPED if self._blocked.left_out else Verdict.BLOCKED
+            what = str(self._blocked)
         data = as_data(call, verdict, finding, what=what, step=step)
+        if step is not None:
+            verdict = expect(data, step)
         if step is not None and call.when != "teardown":
             self._remember(step, data)
             if verdict in BAD:
                 data |= keep_exchanges(step)
         report.vdkprobe = data  # type: ignore[attr-defined]  # reports carry extra attributes
-        if verdict == Verdict.BLOCKED:
+        if verdict in (Verdict.BLOCKED, SKIPPED) and not hasattr(report, "wasxfail"):
+            report.outcome = "skipped"
             path, line, _ = item.reportinfo()
-            report.longrepr = (str(path), (line or 0) + 1, f"Skipped: {what}")
+            report.longrepr = (str(path), (line or 0) + 1, f"Skipped: {data['what']}")
         elif verdict in BAD:
             _shape(report, call, verdict)
             # A finding says all there is to say; where it was raised matters to who debugs us.
@@ -149,9 +158,12 @@ class StepRunner:
         return report
 
     def _remember(self, step: StepRecord, data: dict[str, Any]) -> None:
-        outcome = Outcome(data["verdict"], step.id, data["verdict"], data["what"])
+        left_out = data["verdict"] == SKIPPED and (
+            "expected" in data["attached"] or step.entry.skipped(step.name) is not None
+        )
+        outcome = Outcome(data["verdict"], step.id, data["verdict"], data["what"], left_out)
         if self._blocked is not None:
-            outcome = self._blocked._replace(verdict=Verdict.BLOCKED)
+            outcome = self._blocked._replace(verdict=data["verdict"])
         self._outcomes.setdefault(step.journey, {})[step.name] = outcome
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_vdkprobe.config.entries import NOTHING, EntrySettings
 from pytest_vdkprobe.journeys.texts import presentable
 from pytest_vdkprobe.waiting import Deadline, WaitEvent
 
@@ -28,6 +29,8 @@ class StepRecord:
         journey: str,
         name: str,
         subject: str | None = None,
+        kind: str | None = None,
+        entry: EntrySettings = NOTHING,
         needs: tuple[str, ...] = (),
         slow: bool = False,
         cleanup: bool = False,
@@ -36,6 +39,10 @@ class StepRecord:
         self.journey = journey
         self.name = name
         self.subject = subject
+        self.kind = kind
+        """The list of the configuration that its journey is run for: `jobs`, `routes` ..."""
+        self.entry = entry
+        """What the subject's entry in that list says of its steps."""
         self.needs = needs
         self.slow = slow
         self.cleanup = cleanup
@@ -71,7 +78,8 @@ class StepRecord:
         """What it may take, by configuration."""
         settings = self.run.settings
         usual = settings.cleanup_timeout_s if self.cleanup else settings.step_timeout_s
-        return settings.limits.get(self.name, usual)
+        own = self.entry.limit_s(self.name)
+        return settings.limits.get(self.name, usual) if own is None else own
 
     @property
     def elapsed_s(self) -> float:
@@ -128,11 +136,15 @@ def read_step(item: pytest.Item, run: Run) -> StepRecord | None:
         raise pytest.UsageError(f'{item.nodeid}: write vdk_step(needs=["{needs}"]), a list')
     module = item.getparent(pytest.Module)
     journey = module.nodeid if module is not None else item.nodeid
+    subject, kind = getattr(module, "subject", None), getattr(module, "kind", None)
+    entries = run.configuration.entries(kind) if kind is not None else {}
     return StepRecord(
         run,
         journey=journey,
         name=item.nodeid.removeprefix(journey + "::").removeprefix(TEST_PREFIX),
-        subject=getattr(module, "subject", None),
+        subject=subject,
+        kind=kind,
+        entry=entries.get(str(subject), NOTHING),
         needs=tuple(str(need).removeprefix(TEST_PREFIX) for need in needs),
         slow=bool(marker.kwargs.get("slow", False)),
         cleanup=bool(marker.kwargs.get("cleanup", False)),

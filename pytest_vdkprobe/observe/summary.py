@@ -131,6 +131,7 @@ class Summary:
                 del terminal.stats[category]
         for journey in self.results.journeys:
             self._tell_journey(journey)
+        self._tell_unexpected()
         accounts = table(step for steps in self.results.journeys.values() for step in steps)
         if accounts:
             terminal.section("every record accounted for", sep="=")
@@ -147,6 +148,21 @@ class Summary:
             terminal.section("removed after the run", sep="-")
             for line in self.results.swept:
                 terminal.write_line(line)
+
+    def _tell_unexpected(self) -> None:
+        """Known failures that are none: whoever wrote them down wants to know."""
+        steps = [step for steps in self.results.journeys.values() for step in steps]
+        unexpected = [
+            f"{step['journey']}::{step['step']} passes: take it out of `expected` "
+            f"(until {known['until']}: {known['because']})"
+            for step in steps
+            if step["verdict"] == Verdict.PASS
+            and (known := step.get("attached", {}).get("expected")) is not None
+        ]
+        if unexpected:
+            self._terminal.section("expected to fail, and does not", sep="-", yellow=True)
+            for line in unexpected:
+                self._terminal.write_line(line)
 
     def _tell_journey(self, journey: str) -> None:
         terminal = self._terminal

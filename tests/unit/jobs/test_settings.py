@@ -29,7 +29,6 @@ def test_a_full_entry_is_understood() -> None:
             "python_version": "3.11",
             "contacts": {"notified_on_job_success": ["a@example.org"]},
             "arguments": {"colour": "blue"},
-            "limits": {"deploy": 600},
             "keytab": "empty",
             "expect_properties": {"succeeded": "true"},
             "expect_log": ["all done"],
@@ -53,7 +52,6 @@ def test_everything_wrong_is_told_at_once() -> None:
         schedule="* *",
         keytab="some",
         proves=True,
-        limits={"deploy": 0, "run": float("inf")},
     )
     assert keys_of(wrong) == [
         "jobs.0.name",
@@ -61,8 +59,6 @@ def test_everything_wrong_is_told_at_once() -> None:
         "jobs.0.template",
         "jobs.0.proves",
         "jobs.0.keytab",
-        "jobs.0.limits.deploy",
-        "jobs.0.limits.run",
     ]
 
 
