@@ -86,7 +86,18 @@ def _register_reporting(config: pytest.Config, run: Run, tables: dict[str, Any] 
     results = Results(run, config)
     junit = config.getoption("xmlpath", None)
     report = _path(config, "report")
-    ending = Ending(results, report=report, junit=Path(junit).absolute() if junit else None)
+    metrics_file = _path(config, "metrics_file")
+    ending = Ending(
+        results,
+        report=report,
+        junit=Path(junit).absolute() if junit else None,
+        metrics_file=metrics_file,
+    )
+    if metrics_file is not None:
+        from pytest_vdkprobe.observe.rounds import RoundMetrics  # noqa: PLC0415 - if asked for
+
+        ending.rounds = RoundMetrics(run.metrics)
+        manager.register(ending.rounds, "vdkprobe-rounds")
     distributed = scheduling.is_distributed(config)
     manager.register(results, "vdkprobe-results")
     manager.register(ending, "vdkprobe-ending")
@@ -274,8 +285,8 @@ def option(config: pytest.Config, name: str) -> Any:
 
 def given_options(config: pytest.Config) -> list[tuple[str, str, str]]:
     """Every option that was given, as (name, value, source)."""
-    names = ("config", "set", "scenarios", "quick", "plan", "sweep", "report")
-    given = [(f"--vdk-{name}", *_option(config, name)) for name in names]
+    names = ("config", "set", "scenarios", "quick", "plan", "sweep", "report", "metrics_file")
+    given = [(f"--vdk-{name.replace('_', '-')}", *_option(config, name)) for name in names]
     return [
         (name, ", ".join(value) if isinstance(value, list) else str(value), source)
         for name, value, source in given

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.control.client import ControlClient
     from pytest_vdkprobe.control.settings import ControlSettings
     from pytest_vdkprobe.journeys.data_job import DataJobSubject
+    from pytest_vdkprobe.metrics.recorder import Recorder
     from pytest_vdkprobe.routes.route import Route
 
 
@@ -43,6 +44,16 @@ def vdk_configuration(vdk_run: Run) -> Configuration:
     Session scope: it never changes within a run. Override it to compute settings in Python.
     """
     return vdk_run.configuration
+
+
+@pytest.fixture(scope="session")
+def vdk_metrics(vdk_run: Run) -> Recorder:
+    """Where a scenario records what it counts and measures: the metrics of docs/reference.
+
+    Session scope; free of charge. What is recorded is exported where that was asked for, and lost
+    otherwise. Not meant to be overridden.
+    """
+    return vdk_run.metrics
 
 
 @pytest.fixture(scope="session")

@@ -66,6 +66,12 @@ OPTIONS = (
         "string",
         "Write verdicts, evidence, times and settings to FILE.json, for machines.",
     ),
+    (
+        "metrics-file",
+        {"metavar": "FILE.prom"},
+        "string",
+        "Write the metrics to FILE.prom, for the node exporter's textfile collector.",
+    ),
 )
 """Name, how argparse takes it, how an ini file holds it, help. Each has a twin in the environment
 (VDKPROBE_NAME) and in the ini file (vdk_name); command line > environment > ini."""
@@ -87,10 +93,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options and their ini twins."""
     group = parser.getgroup("vdkprobe", "acceptance tests for VDK data platforms (pytest-vdkprobe)")
     for name, how, ini_type, text in OPTIONS:
-        twins = f" [ini: vdk_{name}, environment: VDKPROBE_{name.upper()}]"
-        group.addoption(f"--vdk-{name}", dest=f"vdk_{name}", help=text + twins, **how)
+        word = name.replace("-", "_")
+        twins = f" [ini: vdk_{word}, environment: VDKPROBE_{word.upper()}]"
+        group.addoption(f"--vdk-{name}", dest=f"vdk_{word}", help=text + twins, **how)
         default = None if ini_type == "bool" else ([] if ini_type == "linelist" else "")
-        parser.addini(f"vdk_{name}", text, type=ini_type, default=default)  # type: ignore[arg-type]
+        parser.addini(f"vdk_{word}", text, type=ini_type, default=default)  # type: ignore[arg-type]
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

@@ -14,7 +14,14 @@ from typing import Any
 
 import pytest
 
-from pytest_vdkprobe.errors import Finding, NoEvidence, PlatformFailure
+from pytest_vdkprobe.errors import (
+    ConfigError,
+    Finding,
+    LoginError,
+    NoEvidence,
+    PlatformFailure,
+    TransportError,
+)
 from pytest_vdkprobe.journeys.steps import StepRecord
 from pytest_vdkprobe.journeys.texts import presentable
 from pytest_vdkprobe.verdicts import Verdict, verdict_of
@@ -122,6 +129,15 @@ def first_finding(exc: BaseException | None) -> Finding | None:
     return None
 
 
+def cause_of(finding: Finding | None) -> str:
+    """What kept the probe from judging, in one of the words of the metrics."""
+    if isinstance(finding, LoginError):
+        return "login"
+    if isinstance(finding, TransportError):
+        return "transport"
+    return "configuration" if isinstance(finding, ConfigError) else "other"
+
+
 def _told(value: Any) -> Any:
     """Plain data with its texts made presentable, at any depth."""
     if isinstance(value, str):
@@ -151,6 +167,8 @@ def as_data(
         "what": presentable(finding.what if finding is not None else what),
         "lines": [[label, presentable(text)] for label, text in lines],
     }
+    if verdict == Verdict.ERROR:
+        data["cause"] = cause_of(finding)
     if step is not None:
         data |= {
             "journey": step.journey,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.control.settings import ControlSettings
     from pytest_vdkprobe.journeys.steps import StepRecord
     from pytest_vdkprobe.leases import LeaseStore
+    from pytest_vdkprobe.metrics.recorder import Recorder
 
 
 class Run:
@@ -60,6 +61,16 @@ class Run:
         """What `{name}` stands for in the texts of routes, beside what each passage knows."""
         self._report_folder = report_folder
         self._leases: LeaseStore | None = None
+        self._metrics: Recorder | None = None
+
+    @property
+    def metrics(self) -> Recorder:
+        """Where this process records what it counts and measures."""
+        if self._metrics is None:
+            from pytest_vdkprobe.metrics.recorder import Recorder  # noqa: PLC0415 - when used
+
+            self._metrics = Recorder()
+        return self._metrics
 
     @property
     def cleanup_timeout_s(self) -> float:

@@ -13,16 +13,26 @@ import pytest
 
 from pytest_vdkprobe.errors import Finding, ProbeError
 from pytest_vdkprobe.journeys.results import Results
+from pytest_vdkprobe.observe.rounds import RoundMetrics
 from pytest_vdkprobe.observe.summary import Summary
 
 
 class Ending:
     """Registered in the process that reports: the only one, or xdist's controller."""
 
-    def __init__(self, results: Results, *, report: Path | None, junit: Path | None) -> None:
+    def __init__(
+        self,
+        results: Results,
+        *,
+        report: Path | None,
+        junit: Path | None,
+        metrics_file: Path | None = None,
+    ) -> None:
         self.results = results
         self.report = report
         self.junit = junit
+        self.metrics_file = metrics_file
+        self.rounds: RoundMetrics | None = None
         self.summary: Summary | None = None
         self._written = False
 
@@ -62,6 +72,16 @@ class Ending:
 
     def _write(self, pytests: int) -> None:
         """The files that were asked for. One that is not there makes a green run an error."""
+        if self.rounds is not None:
+            self.rounds.record(self.results)
+        if self.metrics_file is not None:
+            from pytest_vdkprobe.observe.exposition import Exposition  # noqa: PLC0415 - if asked for
+            from pytest_vdkprobe.observe.textfile import write_metrics  # noqa: PLC0415 - as above
+
+            try:
+                write_metrics(self.metrics_file, Exposition(self.results.run.metrics.cells.items))
+            except OSError as exc:
+                self.results.add_problem(_unwritten("--vdk-metrics-file", exc))
         if self.junit is not None:
             from pytest_vdkprobe.observe.junit import finish_junit  # noqa: PLC0415 - when asked for
 

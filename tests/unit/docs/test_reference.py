@@ -77,7 +77,8 @@ def test_every_kind_of_login_is_explained() -> None:
 
 @pytest.mark.parametrize("name", [name for name, *_ in plugin.OPTIONS])
 def test_every_option_stands_there_with_its_twins(name: str) -> None:
-    for spelling in (f"`--vdk-{name}", f"`VDKPROBE_{name.upper()}`", f"`vdk_{name}`"):
+    word = name.replace("-", "_")
+    for spelling in (f"`--vdk-{name}", f"`VDKPROBE_{word.upper()}`", f"`vdk_{word}`"):
         assert spelling in REFERENCE
 
 

@@ -28,6 +28,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "durable",
             "processes",
             "workers",
+            "metrics",
         }
     ),
     frozenset({"config"}),
