@@ -32,7 +32,8 @@ FLOORS: tuple[frozenset[str], ...] = (
         }
     ),
     frozenset({"config"}),
-    frozenset({"control", "jobs", "accounting", "connections", "store"}),
+    frozenset({"connections"}),
+    frozenset({"control", "jobs", "accounting", "store"}),
     frozenset({"targets", "readers", "history"}),
     frozenset({"routes"}),
     frozenset({"journeys"}),

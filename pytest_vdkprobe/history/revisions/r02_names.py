@@ -1,0 +1,22 @@
+"""Shorter names (data-pipeline-orchestrator)."""
+
+from __future__ import annotations
+
+from alembic import op
+
+from pytest_vdkprobe.history import ddl
+
+revision = ddl.RENAMED.id
+down_revision = ddl.FIRST.id
+
+
+def upgrade() -> None:
+    """From the revision before to this one."""
+    for statement in ddl.statements(ddl.RENAMED.up, op.get_context().dialect.name):
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    """And back."""
+    for statement in ddl.statements(ddl.RENAMED.down, op.get_context().dialect.name):
+        op.execute(statement)

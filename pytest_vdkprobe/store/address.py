@@ -1,0 +1,112 @@
+"""Where a database is: a connection string, read once, with its password out of sight.
+
+Commands of the orchestrator that was before us take the connection string as an argument, with the
+password in it. So whatever the string is good for, its password becomes a `Secret` before anything
+can go wrong, and no message ever shows it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from pytest_vdkprobe.errors import ConfigError
+from pytest_vdkprobe.leases import default_folder
+from pytest_vdkprobe.secrets import MASK, Secret
+
+SQLITE = ("sqlite", "sqlite+pysqlite")
+POSTGRESQL = ("postgresql", "postgresql+psycopg2", "postgres")
+FORMS = "postgresql+psycopg2://USER:PASSWORD@HOST:PORT/DATABASE or sqlite:///FILE"
+
+_LOGIN = re.compile(r"(?P<user>[^:/@?]*):(?P<password>.*)@[^@]*$", re.DOTALL)
+_QUERY = re.compile(r"(?i)(?P<name>\b(?:ssl)?password=)(?P<password>[^&]*)")
+
+
+@dataclass(frozen=True)
+class Address:
+    """A database: `dialect` is sqlite, with the `file`, or postgresql; `shown` has no secret."""
+
+    dialect: str
+    url: Secret
+    shown: str
+    source: str
+    file: Path | None = None
+    has_password: bool = False
+
+    @classmethod
+    def parse(cls, text: str, *, source: str) -> Address:
+        """Read a connection string; `source` says where it came from. Raises ConfigError."""
+        text = text.strip()
+        shown, has_password = _without_passwords(text)
+        scheme, separator, rest = text.partition("://")
+        scheme = scheme.lower()
+        if not separator:
+            raise _malformed(shown, source, "it has no ://")
+        if scheme in SQLITE:
+            return cls("sqlite", Secret(text, source), shown, source, file=_file(rest, source))
+        if scheme not in POSTGRESQL:
+            raise _malformed(shown, source, f"{scheme!r} is no database that is known here")
+        url = "postgresql+psycopg2://" + rest
+        return cls("postgresql", Secret(url, source), shown, source, has_password=has_password)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What should be said to whoever wrote it there."""
+        if self.source != "the command line" or not self.has_password:
+            return ()
+        said = (
+            "the connection string on the command line holds a password, which other users of"
+            " this machine can see; let the environment or a file hold it"
+        )
+        return (said,)
+
+
+def default_file(environ: Mapping[str, str] | None = None) -> Path:
+    """The user's own history, beside the leases."""
+    return default_folder(os.environ if environ is None else environ).parent / "history.db"
+
+
+def _file(rest: str, source: str) -> Path:
+    path = unquote(rest.partition("?")[0])
+    if not path.startswith("/") or path in ("/", "/:memory:"):
+        raise ConfigError(
+            f"The SQLite address in {source} names no file.",
+            value=f"sqlite://{rest}",
+            expected="sqlite:///relative/file.db or sqlite:////absolute/file.db",
+            to_try="name a file: what is kept in memory only is gone when the command ends",
+        )
+    return Path(path[1:])
+
+
+def _without_passwords(text: str) -> tuple[str, bool]:
+    """The string as it may be shown, and whether it held a password."""
+    found = False
+    login = _LOGIN.match(text, text.find("://") + 3 if "://" in text else 0)
+    if login and login["password"]:
+        found = True
+        _hide(login["password"])
+        text = f"{text[: login.start('password')]}{MASK}{text[login.end('password') :]}"
+
+    def masked(match: re.Match[str]) -> str:
+        _hide(match["password"])
+        return match["name"] + MASK
+
+    shown = _QUERY.sub(masked, text)
+    return shown, found or shown != text
+
+
+def _hide(password: str) -> None:
+    for form in {password, unquote(password)}:
+        Secret(form, "the connection string")
+
+
+def _malformed(shown: str, source: str, why: str) -> ConfigError:
+    return ConfigError(
+        f"The connection string in {source} can't be used: {why}.",
+        value=shown,
+        to_try=f"write it like {FORMS}",
+    )
