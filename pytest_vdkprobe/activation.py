@@ -33,6 +33,7 @@ from pytest_vdkprobe.observe.ending import Ending
 from pytest_vdkprobe.observe.live import LiveLine, LogLines
 from pytest_vdkprobe.observe.redaction import Redaction
 from pytest_vdkprobe.observe.summary import Summary
+from pytest_vdkprobe.plugin import OPTIONS
 from pytest_vdkprobe.problems import find_problems
 from pytest_vdkprobe.secrets import redact
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ENGINES = "engines"
 """Beside a sandbox's tables: how its engines are asked for, as sandbox.session says it."""
+FLAGS = ("quick", "plan", "sweep")
 TRUE = ("1", "true", "yes", "on")
 FALSE = ("", "0", "false", "no", "off")
 
@@ -129,7 +131,11 @@ def _make_run(config: pytest.Config) -> tuple[Run, dict[str, Any] | None]:
         started_at=datetime.fromisoformat(told["started_at"]) if told else None,
         remaining_s=told.get("remaining_s"),
         report_folder=report.parent if report else None,
+        before=_path(config, "before"),
+        after=_path(config, "after"),
     )
+    if not told:
+        _refuse_snapshots(run)
     if tables is not None and ENGINES in tables:
         from pytest_vdkprobe.sandbox.engine_addresses import EngineAddresses  # noqa: PLC0415 - ditto
 
@@ -157,6 +163,15 @@ def _refuse_problems(configuration: Configuration, tables: dict[str, Any] | None
     problems, _ = find_problems(configuration, need_control=False, placeholders=examples)
     if problems:
         raise pytest.UsageError(redact("\n\n".join(str(problem) for problem in problems)))
+
+
+def _refuse_snapshots(run: Run) -> None:
+    """Stop before anything is done when a snapshot could not be read, or written at the end."""
+    if not run.upgrades:
+        return
+    from pytest_vdkprobe.journeys.upgrade_subject import check_files  # noqa: PLC0415 - when asked
+
+    check_files(**run.upgrades)
 
 
 def resolve_configuration(
@@ -285,8 +300,7 @@ def option(config: pytest.Config, name: str) -> Any:
 
 def given_options(config: pytest.Config) -> list[tuple[str, str, str]]:
     """Every option that was given, as (name, value, source)."""
-    names = ("config", "set", "scenarios", "quick", "plan", "sweep", "report", "metrics_file")
-    given = [(f"--vdk-{name.replace('_', '-')}", *_option(config, name)) for name in names]
+    given = [(f"--vdk-{name}", *_option(config, name.replace("-", "_"))) for name, *_ in OPTIONS]
     return [
         (name, ", ".join(value) if isinstance(value, list) else str(value), source)
         for name, value, source in given
@@ -304,7 +318,7 @@ def _option(config: pytest.Config, name: str) -> tuple[Any, str]:
         return config.getini(f"vdk_{name}"), "ini file"
     if name == "set":
         return text.splitlines(), f"environment {variable}"
-    if name in ("quick", "plan", "sweep"):
+    if name in FLAGS:
         if text.lower() not in TRUE + FALSE:
             raise ConfigError(
                 "An environment variable is neither true nor false.",

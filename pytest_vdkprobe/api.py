@@ -18,6 +18,7 @@ from pytest_vdkprobe.jobs.settings import JobSettings
 from pytest_vdkprobe.journeys.data_job import DataJobSubject
 from pytest_vdkprobe.journeys.run import Run
 from pytest_vdkprobe.journeys.steps import StepRecord
+from pytest_vdkprobe.journeys.upgrade_subject import Upgrade
 from pytest_vdkprobe.metrics.recorder import Recorder
 from pytest_vdkprobe.routes.kinds import register_reader, register_target
 from pytest_vdkprobe.routes.passage import Passage
@@ -45,6 +46,7 @@ __all__ = [
     "Run",
     "Secret",
     "StepRecord",
+    "Upgrade",
     "Verdict",
     "WaitFailure",
     "redact",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.control.client import ControlClient
     from pytest_vdkprobe.control.settings import ControlSettings
     from pytest_vdkprobe.journeys.data_job import DataJobSubject
+    from pytest_vdkprobe.journeys.upgrade_subject import Upgrade
     from pytest_vdkprobe.metrics.recorder import Recorder
     from pytest_vdkprobe.routes.route import Route
 
@@ -142,6 +143,17 @@ def vdk_route(vdk_subject: str, vdk_run: Run) -> Iterator[Route]:
 
     with open_route(vdk_subject, vdk_run) as route:
         yield route
+
+
+@pytest.fixture(scope="module")
+def vdk_upgrade(vdk_subject: str, vdk_control: ControlClient, vdk_run: Run) -> Upgrade:
+    """A look at the platform around an upgrade: `look()`, then `keep()` or `compare(aspect)`.
+
+    Module scope: one look for each journey. It reads and creates nothing.
+    """
+    from pytest_vdkprobe.journeys.upgrade_subject import Upgrade  # noqa: PLC0415 - if wanted
+
+    return Upgrade(vdk_control, vdk_run, vdk_subject)
 
 
 @pytest.fixture

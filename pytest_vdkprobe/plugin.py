@@ -72,6 +72,21 @@ OPTIONS = (
         "string",
         "Write the metrics to FILE.prom, for the node exporter's textfile collector.",
     ),
+    (
+        "before",
+        {"metavar": "FILE.json"},
+        "string",
+        (
+            "Before an upgrade: write what the platform consists of (versions, jobs, deployments, "
+            "schedules, properties, tables, rows) to FILE.json, which must not exist yet."
+        ),
+    ),
+    (
+        "after",
+        {"metavar": "FILE.json"},
+        "string",
+        "After an upgrade: compare the platform with FILE.json, written by --vdk-before.",
+    ),
 )
 """Name, how argparse takes it, how an ini file holds it, help. Each has a twin in the environment
 (VDKPROBE_NAME) and in the ini file (vdk_name); command line > environment > ini."""

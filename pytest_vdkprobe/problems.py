@@ -64,11 +64,24 @@ def find_problems(
             problems += find_sources(configuration)[1]
         except ConfigError as problem:
             problems.append(problem)
+    problems += _of_rooms(configuration, placeholders)
+    return problems, warnings
+
+
+def _of_rooms(
+    configuration: Configuration, placeholders: Mapping[str, str] | None
+) -> list[ConfigError]:
+    """What the rooms that have a section to themselves find wrong with it."""
+    problems: list[ConfigError] = []
     if "routes" in configuration:
-        from pytest_vdkprobe.routes.problems import find_problems as of_routes  # noqa: PLC0415 - ditto
+        from pytest_vdkprobe.routes.problems import find_problems as of_routes  # noqa: PLC0415 - if it is there
 
         problems += of_routes(configuration, placeholders)
-    return problems, warnings
+    if "upgrade" in configuration:
+        from pytest_vdkprobe.upgrade.settings import find_problems as of_upgrade  # noqa: PLC0415 - ditto
+
+        problems += of_upgrade(configuration)
+    return problems
 
 
 def _load_job(

@@ -20,6 +20,7 @@ SECTIONS: dict[str, bool] = {
     "sandbox": False,
     "report": False,
     "legacy": False,
+    "upgrade": False,
 }
 """Name, and whether it is an array of tables (`[[jobs]]`) rather than one table (`[control]`)."""
 

@@ -37,6 +37,8 @@ class Run:
         started_at: datetime | None = None,
         remaining_s: float | None = None,
         report_folder: Path | None = None,
+        before: Path | None = None,
+        after: Path | None = None,
     ) -> None:
         self.run_id = run_id
         self.configuration = configuration
@@ -47,6 +49,9 @@ class Run:
         self.deadline = Deadline.after(
             limit_s if remaining_s is None else remaining_s, f"the run's limit of {limit_s:g} s"
         )
+        given = {"after": after, "before": before}
+        self.upgrades = {moment: path for moment, path in given.items() if path is not None}
+        """Snapshots: of the state before an upgrade, to compare with or to be written."""
         self.step: StepRecord | None = None
         """The step under way in this process."""
         self.interrupted: str | None = None

@@ -13,6 +13,7 @@ from types import ModuleType
 
 import pytest
 
+from pytest_vdkprobe.config.sections import SECTIONS
 from pytest_vdkprobe.errors import ConfigError, ProbeError
 from pytest_vdkprobe.journeys.sources import Source
 from pytest_vdkprobe.journeys.steps import TEST_PREFIX
@@ -87,7 +88,8 @@ class Scenario(pytest.Module):
         except ProbeError as problem:
             self.problem = problem
             raise self.CollectError(str(problem)) from problem
-        if not names:
+        if not names and SECTIONS.get(kind, True):
+            # Nobody can add an entry to what is no list: an upgrade is asked for by options.
             self.config.stash.setdefault(EMPTY_KEY, []).append((self.nodeid, kind))
         title = self._title()
         self.members = [

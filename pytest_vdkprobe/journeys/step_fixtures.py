@@ -6,6 +6,7 @@ import pytest
 
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.journeys import route_subject
+from pytest_vdkprobe.journeys.run import RUN_KEY
 from pytest_vdkprobe.journeys.scenarios import Journey
 from pytest_vdkprobe.journeys.steps import STEP_KEY, StepRecord
 
@@ -29,6 +30,12 @@ def vdk_subject(request: pytest.FixtureRequest) -> str:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a step of each profile of the route that a journey is run for."""
     route_subject.parametrize(metafunc)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_vdkprobe_subjects(config: pytest.Config, kind: str) -> list[str] | None:
+    """An upgrade is before or behind us, as the options say; all else is the configuration's."""
+    return list(config.stash[RUN_KEY].upgrades) if kind == "upgrade" else None
 
 
 @pytest.fixture

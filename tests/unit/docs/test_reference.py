@@ -20,6 +20,7 @@ from pytest_vdkprobe.journeys.settings import RunSettings
 from pytest_vdkprobe.routes.kinds import SHIPPED, SIDES, kind_of
 from pytest_vdkprobe.routes.settings import RouteSettings
 from pytest_vdkprobe.sandbox.session import SandboxSettings
+from pytest_vdkprobe.upgrade.settings import UpgradeSettings
 from pytest_vdkprobe.verdicts import EXIT_CODES, Verdict
 from tests.unit.docs.blocks import PAGES, REFERENCE, ROOT
 
@@ -30,6 +31,7 @@ SECTIONS = {
     "run": RunSettings,
     "sandbox": SandboxSettings,
     "legacy": LegacySettings,
+    "upgrade": UpgradeSettings,
 }
 
 

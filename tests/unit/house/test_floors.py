@@ -35,7 +35,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"connections"}),
     frozenset({"control", "jobs", "accounting", "store"}),
     frozenset({"targets", "readers", "history"}),
-    frozenset({"routes"}),
+    frozenset({"routes", "upgrade"}),
     frozenset({"journeys"}),
     frozenset({"observe"}),
     frozenset({"watch"}),
