@@ -16,6 +16,7 @@ from pytest_vdkprobe.errors import (
 )
 from pytest_vdkprobe.jobs.settings import JobSettings
 from pytest_vdkprobe.journeys.data_job import DataJobSubject
+from pytest_vdkprobe.journeys.endpoint_subject import EndpointTasks
 from pytest_vdkprobe.journeys.run import Run
 from pytest_vdkprobe.journeys.steps import StepRecord
 from pytest_vdkprobe.journeys.upgrade_subject import Upgrade
@@ -35,6 +36,7 @@ __all__ = [
     "ControlSettings",
     "DataJobSubject",
     "Deadline",
+    "EndpointTasks",
     "JobSettings",
     "NoEvidence",
     "Passage",

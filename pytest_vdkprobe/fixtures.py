@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.control.client import ControlClient
     from pytest_vdkprobe.control.settings import ControlSettings
     from pytest_vdkprobe.journeys.data_job import DataJobSubject
+    from pytest_vdkprobe.journeys.endpoint_subject import EndpointTasks
     from pytest_vdkprobe.journeys.upgrade_subject import Upgrade
     from pytest_vdkprobe.metrics.recorder import Recorder
     from pytest_vdkprobe.routes.route import Route
@@ -154,6 +155,18 @@ def vdk_upgrade(vdk_subject: str, vdk_control: ControlClient, vdk_run: Run) -> U
     from pytest_vdkprobe.journeys.upgrade_subject import Upgrade  # noqa: PLC0415 - if wanted
 
     return Upgrade(vdk_control, vdk_run, vdk_subject)
+
+
+@pytest.fixture(scope="module")
+def vdk_endpoint(vdk_subject: str, vdk_run: Run) -> Iterator[EndpointTasks]:
+    """The configured endpoint of this journey: `reach()`, and `round()`, which makes its tasks.
+
+    Module scope; one set of connections for each call under way, and one login for all of them.
+    """
+    from pytest_vdkprobe.journeys.endpoint_subject import open_endpoint  # noqa: PLC0415 - if wanted
+
+    with open_endpoint(vdk_subject, vdk_run) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture

@@ -81,6 +81,10 @@ def _of_rooms(
         from pytest_vdkprobe.upgrade.settings import find_problems as of_upgrade  # noqa: PLC0415 - ditto
 
         problems += of_upgrade(configuration)
+    if "endpoints" in configuration:
+        from pytest_vdkprobe.endpoints.settings import EndpointTasksSettings  # noqa: PLC0415 - ditto
+
+        problems += configuration.problems({"endpoints": EndpointTasksSettings})
     return problems
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.config import Configuration
     from pytest_vdkprobe.control.settings import ControlSettings
 
+PROBED = ("routes", "endpoints", "events")
+"""Sections that are of use without a Control Service."""
 USAGE_ERROR = 4
 """pytest's exit code for a wrong call, and so for an unusable configuration."""
 CONNECT_LIMIT_S = 60.0
@@ -65,7 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
     except ConfigError as unusable:
         _say(str(unusable))
         return USAGE_ERROR
-    problems, warnings = find_problems(configuration)
+    probes = any(section in configuration for section in PROBED)
+    problems, warnings = find_problems(configuration, need_control=not probes)
     _print_settings(configuration)
     for warning in (*configuration.warnings, *warnings):
         _say(f"warning: {warning}")
@@ -106,7 +109,23 @@ def _print_settings(configuration: Configuration) -> None:
 
 
 def _connect(configuration: Configuration) -> int:
-    """Reach the Control Service and all routes; the first that fails decides the exit code."""
+    """Reach all that is configured; the first that fails decides the exit code."""
+    failed = _connect_control(configuration) if "control" in configuration else 0
+    if not failed and "routes" in configuration:
+        from pytest_vdkprobe.routes.trial import trials as of_routes  # noqa: PLC0415 - ditto
+
+        failed = _connect_each("the ends of routes", of_routes(configuration))
+    if not failed and "endpoints" in configuration:
+        from pytest_vdkprobe.endpoints.find import trials as of_endpoints  # noqa: PLC0415 - ditto
+
+        failed = _connect_each("endpoints", of_endpoints(configuration))
+    if not failed:
+        _say("\nThe configuration is usable, and what it points to answers.")
+    return failed
+
+
+def _connect_control(configuration: Configuration) -> int:
+    """Reach the Control Service."""
     from pytest_vdkprobe.control.settings import ControlSettings  # noqa: PLC0415 - as late as possible
 
     settings = configuration.section("control", ControlSettings)
@@ -121,19 +140,14 @@ def _connect(configuration: Configuration) -> int:
         elif isinstance(finding, TransportError):
             step = "connect"
         return _told(step, finding)
-    failed = _connect_routes(configuration) if "routes" in configuration else 0
-    if not failed:
-        _say("\nThe configuration is usable, and what it points to answers.")
-    return failed
+    return 0
 
 
-def _connect_routes(configuration: Configuration) -> int:
-    """Reach the ends of every route, whatever is wrong with some of them."""
-    from pytest_vdkprobe.routes.trial import trials  # noqa: PLC0415 - as late as possible
-
+def _connect_each(what: str, trials: Iterable[tuple[str, Callable[[], str]]]) -> int:
+    """Try every one of these, whatever is wrong with some of them."""
     first = 0
-    _say("\nTrying the ends of routes")
-    for name, attempt in trials(configuration):
+    _say(f"\nTrying {what}")
+    for name, attempt in trials:
         try:
             _say(f"ok     {name}: {attempt()}")
         except Finding as finding:

@@ -14,6 +14,8 @@ SECTIONS: dict[str, bool] = {
     "control": False,
     "jobs": True,
     "routes": True,
+    "events": True,
+    "endpoints": True,
     "run": False,
     "scenarios": False,
     "waiting": False,

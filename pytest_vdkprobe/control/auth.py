@@ -7,6 +7,7 @@ they expire, and once when the service refuses one in between. A scheme is anyth
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -49,6 +50,25 @@ class Auth(Protocol):
 
     def refresh(self) -> bool:
         """The service said 401: forget what was granted. Whether asking anew may help."""
+
+
+class Shared:
+    """A login that several threads share: a token is asked for once, and not by each."""
+
+    def __init__(self, auth: Auth) -> None:
+        self.kind = auth.kind
+        self._auth = auth
+        self._lock = threading.Lock()
+
+    def authorize(self, post: PostForm) -> Mapping[str, str | Secret]:
+        """The headers for the next call."""
+        with self._lock:
+            return self._auth.authorize(post)
+
+    def refresh(self) -> bool:
+        """Forget what was granted."""
+        with self._lock:
+            return self._auth.refresh()
 
 
 class NoAuth:

@@ -16,7 +16,7 @@ import msgspec
 
 from pytest_vdkprobe.config.filepath import FilePath
 from pytest_vdkprobe.config.secretref import SecretRef
-from pytest_vdkprobe.control.auth import BUILDERS, Auth
+from pytest_vdkprobe.control.auth import BUILDERS, Auth, Shared
 from pytest_vdkprobe.control.errors import checked, public_url
 from pytest_vdkprobe.control.exchanges import ExchangeLog
 from pytest_vdkprobe.control.network import Reason, Unanswered
@@ -75,16 +75,24 @@ class EndpointSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
 
 class Endpoint:
-    """Makes calls to one address. `key` is what its settings are called in messages."""
+    """Makes calls to one address. `key` is what its settings are called in messages.
+
+    One thread at a time; `another` is for the next thread, with the same login.
+    """
 
     def __init__(
-        self, settings: EndpointSettings, *, key: str, base_dir: Path | None = None
+        self,
+        settings: EndpointSettings,
+        *,
+        key: str,
+        base_dir: Path | None = None,
+        auth: Auth | None = None,
     ) -> None:
         self.settings = settings
         self._key = key
         self._base_dir = base_dir
         self._log = ExchangeLog()
-        self._auth = self._make_auth()
+        self._auth = auth or self._make_auth()
         self._headers: dict[str, str | Secret] = {
             **settings.headers,
             **{
@@ -103,6 +111,12 @@ class Endpoint:
     def close(self) -> None:
         """Give back connections and threads. May be called again."""
         self._transport.close()
+
+    def another(self) -> Endpoint:
+        """One for another thread: connections of its own, one login for both."""
+        if not isinstance(self._auth, Shared):
+            self._auth = Shared(self._auth)
+        return Endpoint(self.settings, key=self._key, base_dir=self._base_dir, auth=self._auth)
 
     @property
     def place(self) -> str:

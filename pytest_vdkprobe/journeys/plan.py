@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_vdkprobe.control.errors import public_url
+
 if TYPE_CHECKING:
     from pytest_vdkprobe.journeys.run import Run
 
@@ -25,12 +27,25 @@ def plan(run: Run) -> list[str]:
         if not template.proves:
             companion = settings.companion()
             lines.append(f"  data job {companion.remote_name(run.run_id)}  (its companion)")
-    lines += _of_routes(run)
+    lines += _of_routes(run) + _of_endpoints(run)
     lines += ["  and deletes them again; leases in " + str(run.leases.folder), "", "Settings:"]
     rows = run.configuration.settings()
     width = max((len(row[0]) for row in rows), default=0)
     lines += [f"  {key:<{width}}  {value}  ({source})" for key, value, source in rows]
     return lines
+
+
+def _of_endpoints(run: Run) -> list[str]:
+    """How often each is called; nothing is created by that, as far as the probe knows."""
+    if "endpoints" not in run.configuration:
+        return []
+    from pytest_vdkprobe.endpoints.settings import EndpointTasksSettings  # noqa: PLC0415 - as above
+
+    return [
+        f"  calls to endpoint {one.name}: {one.tasks} x {one.method} {public_url(one.url)}, "
+        f"one every {one.interval_s:g} s"
+        for one in run.configuration.sections("endpoints", EndpointTasksSettings)
+    ]
 
 
 def _of_routes(run: Run) -> list[str]:

@@ -19,8 +19,9 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import Request
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from pytest_vdkprobe.sandbox import auth, wire
 from pytest_vdkprobe.sandbox.errors import FrameworkError, ServiceError, bad_body, bug
@@ -101,6 +102,9 @@ class Gate:
         self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+            return
         path = scope["path"]
         fault = None
         if not path.startswith("/sandbox/faults"):
@@ -176,11 +180,18 @@ def application(
     faults: Faults,
     tokens: auth.Tokens | None,
     bugs: list[str],
+    sockets: Mapping[str, Callable[[WebSocket], Awaitable[None]]],
 ) -> ASGIApp:
     """The ASGI application; `bugs` collects the tracebacks behind its own 500s."""
-    routes = [Route(path, Endpoint(methods, bugs)) for path, methods in table.items()]
+    routes: list[BaseRoute] = [
+        Route(path, Endpoint(methods, bugs)) for path, methods in table.items()
+    ]
+    routes += [WebSocketRoute(path, serve) for path, serve in sockets.items()]
 
     async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+            return
         given = Headers(scope=scope).get("x-opid") or f"0{int(time.time() * 1000)}"
         await _send(framework_answer(404, scope["path"]), given, send)
 
@@ -200,7 +211,9 @@ def framework_answer(status: int, path: str) -> Answer:
 
 def _check_media_type(call: Call) -> None:
     """415 where a body is not of the type that the operation consumes."""
-    if call.method not in {"POST", "PUT", "PATCH"} or call.path.startswith("/sandbox/"):
+    if call.method not in {"POST", "PUT", "PATCH"} or call.path.startswith(
+        ("/sandbox/", "/auth/", "/metadata/")
+    ):
         return
     given = call.headers.get("content-type", "").partition(";")[0].strip().lower()
     wanted = ZIP if call.path.endswith("/sources") else JSON

@@ -102,7 +102,35 @@ INGESTION_LIES = {
 }
 """What goes wrong on the way of records; `job` is the table or the topic they are for."""
 
-KNOWN = TRANSPORT | LIES | INGESTION_LIES
+FLAKINESS = {
+    "lag": "answers rightly, after a random time of up to `delay_s`, 3 s by default",
+    "slow-body": "answers rightly, a piece of the body at a time over `delay_s`, 3 s by default",
+    "flaky": "of calls to /metadata/, one in ten has the fault lag, one in twenty is answered 401",
+}
+"""Transport faults that no heartbeat is judged by: those of the local service for endpoints."""
+
+EVENT_LIES = {
+    "events-loses": "an event is acknowledged and never delivered",
+    "events-duplicates": "an event is delivered twice to each listener",
+    "events-late": "an event is delivered `delay_s` later than it is acknowledged, 3 s by default",
+    "events-foreign": "before an event, one of another app is delivered",
+    "events-truncates": "the body of an event's record is delivered without its second half",
+    "events-closes": "each listener's connection is closed after `delay_s`, a second by default",
+    "events-silent": "listeners are accepted, and nothing is ever delivered to them",
+    "events-refuses-listeners": "a listener is refused, as with a token that has expired",
+}
+"""What goes wrong in the event pipeline; `job` is the data set."""
+
+CALLS = TRANSPORT | FLAKINESS
+"""Faults that act on calls, by method and path."""
+
+KNOWN = CALLS | LIES | INGESTION_LIES | EVENT_LIES
+
+UNAUTHORIZED = '{"message": "Unauthorized"}'
+LOCAL_PATH = "^/metadata/"
+LAG_SHARE, UNAUTHORIZED_SHARE = 0.1, 0.05
+"""Of the dataplatform-probe's own local service."""
+LONGEST_LAG_S = 3.0
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -157,6 +185,8 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 @dataclass
 class _Planted:
     fault: Fault
+    name: str
+    """What it was planted as: `flaky` is two faults."""
     since: float = field(default_factory=time.monotonic)
     chances: int = 0
     hits: int = 0
@@ -185,21 +215,22 @@ class Faults:
 
     def plant(self, fault: Fault) -> Fault:
         """From now on, be wrong in this way."""
+        parts = _flaky(fault) if fault.name == "flaky" else (fault,)
         with self._lock:
-            self._planted = [*self._planted, _Planted(fault)]
+            self._planted = [*self._planted, *(_Planted(part, fault.name) for part in parts)]
         return fault
 
     def clear(self, name: str | None = None) -> None:
         """Remove the faults of this name, or all."""
         with self._lock:
-            kept = [planted for planted in self._planted if planted.fault.name != name]
+            kept = [planted for planted in self._planted if planted.name != name]
             self._planted = kept if name is not None else []
 
     def planted(self) -> dict[str, int]:
         """How often each planted fault has hit so far, by name."""
         hits: dict[str, int] = {}
         for planted in self._planted:
-            name = planted.fault.name
+            name = planted.name
             hits[name] = hits.get(name, 0) + planted.hits
         return hits
 
@@ -208,14 +239,19 @@ class Faults:
         for planted in self._planted:
             fault = planted.fault
             if (
-                fault.name in TRANSPORT
+                fault.name in CALLS
                 and fault.method in {None, method}
                 and (fault.path is None or re.search(fault.path, path))
             ):
                 with self._lock:
                     if planted.fires(self._dice):
-                        return fault
+                        return self._lagging(fault) if fault.name == "lag" else fault
         return None
+
+    def _lagging(self, fault: Fault) -> Fault:
+        """The delay of this one call, by the same dice."""
+        limit_s = LONGEST_LAG_S if fault.delay_s is None else fault.delay_s
+        return msgspec.structs.replace(fault, name="slow", delay_s=self._dice.uniform(0, limit_s))
 
     def lies(self, name: str, job: str | None = None) -> bool:
         """Whether to be wrong now in this way about this job."""
@@ -230,3 +266,19 @@ class Faults:
                     if planted.fires(self._dice):
                         return fault
         return None
+
+
+def _flaky(fault: Fault) -> tuple[Fault, Fault]:
+    """What the dataplatform-probe's local service does; a share scales both of its shares."""
+    replace = msgspec.structs.replace
+    path = fault.path or LOCAL_PATH
+    lag = replace(fault, name="lag", path=path, share=fault.share * LAG_SHARE)
+    unauthorized = replace(
+        fault,
+        name="status",
+        path=path,
+        share=fault.share * UNAUTHORIZED_SHARE,
+        status=401,
+        body=UNAUTHORIZED,
+    )
+    return lag, unauthorized

@@ -14,7 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pytest_vdkprobe.sandbox.faults import Fault
 
-SLOW_S, HANG_S = 1.0, 3600.0
+SLOW_S, HANG_S, DRIP_S = 1.0, 3600.0, 3.0
+DRIPS = 10
+"""Pieces of a slow body."""
 PORTAL = b"<!doctype html><title>Sign in</title><p>Please sign in to continue.</p>"
 
 
@@ -24,7 +26,7 @@ async def interfere(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, 
         await asyncio.sleep(SLOW_S if fault.delay_s is None else fault.delay_s)
         await app(scope, receive, send)
         return
-    if fault.name in {"cut", "wrong-body", "empty-body"}:
+    if fault.name in {"cut", "wrong-body", "empty-body", "slow-body"}:
         await _change(fault, app, scope, receive, send)
         return
     if fault.when == "after":
@@ -59,11 +61,24 @@ async def _change(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, se
         )
         await _reset(scope, receive)
         return
+    if fault.name == "slow-body":
+        await send(start)
+        await _drip(send, body, DRIP_S if fault.delay_s is None else fault.delay_s)
+        return
     body = b"" if fault.name == "empty-body" else fault.body.encode()
     headers = [pair for pair in start["headers"] if pair[0] != b"content-length"]
     headers.append((b"content-length", str(len(body)).encode()))
     await send({**start, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+async def _drip(send: Send, body: bytes, over_s: float) -> None:
+    pieces = [body[at : at + 1] for at in range(min(len(body), DRIPS) - 1)]
+    pieces.append(body[len(pieces) :])
+    for piece in pieces:
+        await asyncio.sleep(over_s / len(pieces))
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _answer(send: Send, status: int, body: bytes, media_type: bytes) -> None:

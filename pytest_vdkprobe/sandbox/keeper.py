@@ -29,7 +29,7 @@ from pytest_vdkprobe.sandbox.engines.addresses import Addresses
 from pytest_vdkprobe.sandbox.engines.messages import Run
 from pytest_vdkprobe.sandbox.engines.sharing import acquire, begin, end
 from pytest_vdkprobe.sandbox.environment import Progress
-from pytest_vdkprobe.sandbox.routes import routes
+from pytest_vdkprobe.sandbox.routes import endpoints, routes
 from pytest_vdkprobe.sandbox.server import Sandbox
 from pytest_vdkprobe.sandbox.session import tables_of
 from pytest_vdkprobe.sandbox.standing import Standing, Wishes, state_file
@@ -64,7 +64,11 @@ def keep(
                 since=datetime.now(UTC),
                 wishes=wishes,
                 folder=str(folder),
-                tables={**tables_of(sandbox), **_routes(sandbox, engines, wishes)},
+                tables={
+                    **tables_of(sandbox),
+                    **_routes(sandbox, engines, wishes),
+                    "endpoints": endpoints(url=sandbox.url, ca_file=sandbox.ca_file),
+                },
                 engines=engines,
             )
             write_durably(state_file(), msgspec.json.encode(standing))

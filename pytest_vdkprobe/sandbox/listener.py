@@ -53,7 +53,7 @@ class Listener:
         config = uvicorn.Config(
             app,
             http=_Protocol,
-            ws="none",
+            ws="websockets-sansio",
             lifespan="off",
             loop="asyncio",
             log_config=None,

@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 from pytest_vdkprobe.sandbox import metrics
-from pytest_vdkprobe.sandbox.auth import Tokens
+from pytest_vdkprobe.sandbox.auth import REALM, Tokens
 from pytest_vdkprobe.sandbox.calls import Answer, Call, Table, json_answer, json_body
 from pytest_vdkprobe.sandbox.errors import bug
 from pytest_vdkprobe.sandbox.executor import JSONObject
 from pytest_vdkprobe.sandbox.faults import Fault, Faults
 from pytest_vdkprobe.sandbox.state import State
+
+KEYCLOAK = "/auth/realms/{realm}/protocol/openid-connect/token"
 
 
 class Pages:
@@ -36,6 +38,7 @@ class Pages:
             "/data-jobs/debug/servertime-millis": {"GET": self.server_time_millis},
             "/data-jobs/debug/throw": {"GET": self.throw},
             "/sandbox/oauth/token": {"POST": self.token},
+            KEYCLOAK: {"POST": self.keycloak_token},
             "/sandbox/faults": {
                 "GET": self.faults_list,
                 "POST": self.faults_plant,
@@ -108,6 +111,12 @@ class Pages:
         answer = json_answer(body, status)
         answer.headers = {"Cache-Control": "no-store"}
         return answer
+
+    def keycloak_token(self, call: Call) -> Answer:
+        """The same, where Keycloak has it; it knows one realm."""
+        if call.params["realm"] != REALM:
+            return json_answer({"error": "Realm does not exist"}, 404)
+        return self.token(call)
 
     def faults_list(self, _call: Call) -> Answer:
         """The planted faults and how often each has hit."""

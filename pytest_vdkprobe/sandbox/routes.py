@@ -1,7 +1,7 @@
-"""The routes of `--vdk-config=sandbox`: one for each chain that the sandbox has.
+"""The routes of `--vdk-config=sandbox`, one for each chain that the sandbox has; its endpoints.
 
-Their ends say `{kafka_servers}` and the like, which starts an engine when the first passage needs
-it; every passage has a table, topic or file of its own.
+The routes' ends say `{kafka_servers}` and the like, which starts an engine when the first passage
+needs it; every passage has a table, topic or file of its own.
 """
 
 from __future__ import annotations
@@ -54,4 +54,22 @@ def routes(*, url: str, folder: Path) -> list[dict[str, Any]]:
     return [
         {"name": name, "target": target, "reader": reader, "profiles": ["small", "typed"]}
         for name, target, reader in ends
+    ]
+
+
+def endpoints(*, url: str, ca_file: Path | None) -> list[dict[str, Any]]:
+    """The `[[endpoints]]`: the local service, called often enough to be quick."""
+    return [
+        {
+            "name": "local",
+            "url": f"{url}/metadata/sandbox",
+            **({} if ca_file is None else {"ca_file": str(ca_file)}),
+            "interval_s": 0.2,
+            "tasks": 10,
+            "table_s": 30.0,
+            "expect": {
+                "headers": {"Content-Type": "application/json"},
+                "json": {"$.Id": "sandbox", "$.Type": "Dataset"},
+            },
+        }
     ]

@@ -13,10 +13,12 @@ from pytest_vdkprobe.sandbox.app import Operations
 from pytest_vdkprobe.sandbox.auth import Tokens
 from pytest_vdkprobe.sandbox.calls import application
 from pytest_vdkprobe.sandbox.deployments import Deployments
+from pytest_vdkprobe.sandbox.event_pipeline import EventPipeline
 from pytest_vdkprobe.sandbox.executions import Executions, JobAddress
 from pytest_vdkprobe.sandbox.executor import Executor
 from pytest_vdkprobe.sandbox.faults import Faults
 from pytest_vdkprobe.sandbox.ingestion.ingestion import Ingestion
+from pytest_vdkprobe.sandbox.local_service import LocalService
 from pytest_vdkprobe.sandbox.pages import Pages
 from pytest_vdkprobe.sandbox.schedule import MINUTE_S, Clock, Scheduler
 from pytest_vdkprobe.sandbox.settings import Settings
@@ -75,11 +77,14 @@ class Service:
             tokens=tokens if settings.ingest_auth else None,
             run=engines,
         )
+        local = LocalService()
+        events = EventPipeline(faults=faults, tokens=tokens if settings.events_auth else None)
         self.app: ASGIApp = application(
-            api | pages.table() | self._ingestion.table(),
+            api | pages.table() | self._ingestion.table() | local.table() | events.table(),
             faults=faults,
             tokens=tokens if settings.auth else None,
             bugs=bugs,
+            sockets=events.sockets(),
         )
         self._scheduler = Scheduler(Clock(settings.tick_s), self._executions.tick)
 

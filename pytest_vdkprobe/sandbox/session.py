@@ -14,7 +14,7 @@ import msgspec
 
 from pytest_vdkprobe.sandbox.engine_addresses import EngineAddresses
 from pytest_vdkprobe.sandbox.faults import Fault
-from pytest_vdkprobe.sandbox.routes import routes
+from pytest_vdkprobe.sandbox.routes import endpoints, routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +80,7 @@ def start(
     return {
         **tables_of(sandbox),
         "routes": routes(url=sandbox.url, folder=sandbox.folder),
+        "endpoints": endpoints(url=sandbox.url, ca_file=sandbox.ca_file),
         ENGINES: EngineAddresses(engines).tell(),
     }
 

@@ -61,6 +61,8 @@ class Settings:
 
     ingest_auth: bool = False
     """Whether ingestion needs a bearer token too; VDK's own http plugin can't send one."""
+    events_auth: bool = True
+    """Whether the event pipeline wants a bearer token for posts, and a webhook token to listen."""
     sink_topics: str = "to-"
     """What the names of the topics start with that end in tables (`to-postgres.<table>`,
     `to-trino.<table>`); sandboxes that share a Kafka need one each."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_vdkprobe.accounting.profiles import profile
-from pytest_vdkprobe.cli.check import _connect_routes
+from pytest_vdkprobe.cli.check import _connect_each
 from pytest_vdkprobe.config import load
 from pytest_vdkprobe.connections.postgres import PostgresConnection, PostgresDatabase
 from pytest_vdkprobe.connections.sql import Name
@@ -85,7 +85,7 @@ def test_the_first_end_that_fails_decides_and_the_others_are_told(
     postgres: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     closed = {**postgres, "port": 1}
-    code = _connect_routes(load(str(route(tmp_path, closed, postgres))))
+    code = _connect_each("ends", trials(load(str(route(tmp_path, closed, postgres)))))
     told = capsys.readouterr().out
     assert code == 6
     assert "r, target:" in told

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_vdkprobe.config import load
 from pytest_vdkprobe.control.settings import ControlSettings
+from pytest_vdkprobe.endpoints.settings import EndpointTasksSettings
 from pytest_vdkprobe.jobs.settings import JobSettings
 from pytest_vdkprobe.journeys.settings import RunSettings
 from pytest_vdkprobe.routes.problems import find_problems
@@ -27,7 +28,12 @@ def test_toml_is_a_configuration(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "platform.toml"
     file.write_text(block.text)
     configuration = load(str(file), environ={})
-    sections = {"control": ControlSettings, "jobs": JobSettings, "run": RunSettings}
+    sections = {
+        "control": ControlSettings,
+        "jobs": JobSettings,
+        "run": RunSettings,
+        "endpoints": EndpointTasksSettings,
+    }
     known = {name: kind for name, kind in sections.items() if name in configuration}
     assert configuration.problems(known) == []
     assert find_problems(configuration) == []

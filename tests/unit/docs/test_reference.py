@@ -15,6 +15,7 @@ from pytest_vdkprobe.config.heartbeat_keys import CLI_KEYS, KEYS
 from pytest_vdkprobe.config.legacy import LegacySettings
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.control.settings import ControlSettings
+from pytest_vdkprobe.endpoints.settings import EndpointTasksSettings
 from pytest_vdkprobe.jobs.settings import JobSettings
 from pytest_vdkprobe.journeys.settings import RunSettings
 from pytest_vdkprobe.routes.kinds import SHIPPED, SIDES, kind_of
@@ -28,6 +29,7 @@ SECTIONS = {
     "control": ControlSettings,
     "jobs": JobSettings,
     "routes": RouteSettings,
+    "endpoints": EndpointTasksSettings,
     "run": RunSettings,
     "sandbox": SandboxSettings,
     "legacy": LegacySettings,

@@ -27,6 +27,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "records",
             "durable",
             "processes",
+            "tracing",
             "workers",
             "metrics",
         }
@@ -36,6 +37,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"control", "jobs", "accounting", "store"}),
     frozenset({"targets", "readers", "history"}),
     frozenset({"routes", "upgrade"}),
+    frozenset({"events", "endpoints"}),
     frozenset({"journeys"}),
     frozenset({"observe"}),
     frozenset({"watch"}),

@@ -1,0 +1,210 @@
+"""Tasks on a schedule against the sandbox's local service, and each way in which it is bad."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from pytest_vdkprobe.endpoints.loop import TaskLoop
+from pytest_vdkprobe.endpoints.settings import EndpointTasksSettings
+from pytest_vdkprobe.endpoints.table import table
+from pytest_vdkprobe.endpoints.tally import Tally
+from pytest_vdkprobe.errors import LoginError, NoEvidence, PlatformFailure, TransportError
+from pytest_vdkprobe.sandbox.server import Sandbox
+from pytest_vdkprobe.waiting import Deadline, wait_until
+
+LIMIT_S = 30.0
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(seed=7) as started:
+        yield started
+
+
+def settings_for(sandbox: Sandbox, **given: Any) -> EndpointTasksSettings:
+    table = {"name": "local", "url": f"{sandbox.url}/metadata/a", "interval_s": 0.01, "tasks": 20}
+    return msgspec.convert({**table, **given}, EndpointTasksSettings)
+
+
+def made(settings: EndpointTasksSettings, *, limit: int | None = None) -> TaskLoop:
+    return TaskLoop(settings, run_id="01234567", key="endpoints.0", limit=limit or settings.tasks)
+
+
+def tally_of(settings: EndpointTasksSettings) -> Tally:
+    loop = made(settings)
+    try:
+        loop.start()
+        return loop.finish(deadline=Deadline.after(LIMIT_S))
+    finally:
+        loop.close()
+
+
+def test_good_service_passes_with_every_task_counted(sandbox: Sandbox) -> None:
+    tally = tally_of(settings_for(sandbox, expect={"json": {"$.Id": "a"}}))
+    tally.require()
+    assert (tally.succeeded, tally.failed, tally.pending) == (20, [], 0)
+    assert "20 of 20 tasks succeeded" in str(tally)
+
+
+@pytest.mark.parametrize(
+    ("fault", "more", "said"),
+    [
+        ({"name": "status", "status": 401, "times": 3}, {}, "3 x 401 Unauthorized"),
+        ({"name": "status", "status": 500, "times": 3}, {}, "3 x 500 Internal Server Error"),
+        ({"name": "reset", "times": 3}, {}, "3 x the connection was cut"),
+        ({"name": "hang", "times": 3}, {"read_timeout_s": 0.3}, "3 x the request was taken"),
+        (
+            {"name": "slow-body", "times": 3, "delay_s": 20},
+            {"read_timeout_s": 0.3},
+            "3 x the answer began",
+        ),
+        (
+            {"name": "wrong-body", "times": 3, "body": "{}"},
+            {"expect": {"json": {"$.Id": "a"}}},
+            "3 x $.Id is nothing there",
+        ),
+        ({"name": "slow", "times": 3, "delay_s": 0.5}, {"expect": {"within_s": 0.45}}, "took 0."),
+    ],
+    ids=["401", "5xx", "reset", "hang", "slow body", "wrong body", "slow"],
+)
+def test_each_way_to_be_bad_fails_as_many_tasks_as_it_hits(
+    sandbox: Sandbox, fault: dict[str, Any], more: dict[str, Any], said: str
+) -> None:
+    sandbox.plant(**fault, path="^/metadata/", method="GET")
+    tally = tally_of(settings_for(sandbox, **more))
+    assert len(tally.failed) >= 3
+    with pytest.raises(PlatformFailure, match=r"Of 20 tasks, \d+ failed") as caught:
+        tally.require()
+    assert said in str(caught.value), caught.value
+    assert tally.failed[0].trace in str(caught.value)
+
+
+def test_calls_that_hang_delay_no_other(sandbox: Sandbox) -> None:
+    sandbox.plant("hang", times=5, delay_s=3600, path="^/metadata/", method="GET")
+    loop = made(settings_for(sandbox, connect_timeout_s=1, read_timeout_s=3600), limit=40)
+    loop.start()
+    wait_until(
+        "those that do not hang",
+        lambda: [task for task in loop.tracked() if task.duration_s is not None],
+        done=lambda ended: len(ended) == 35,
+        deadline=Deadline.after(LIMIT_S),
+    )
+    tally = loop.take()
+    assert (tally.succeeded, tally.pending) == (35, 5)
+    loop.close()
+
+
+def test_allowed_share_is_no_failure_and_one_more_is(sandbox: Sandbox) -> None:
+    sandbox.plant("status", status=401, times=2, path="^/metadata/", method="GET")
+    tally = tally_of(settings_for(sandbox, allow={"failed_share": 0.1}))
+    tally.require()
+    sandbox.plant("status", status=401, times=3, path="^/metadata/", method="GET")
+    with pytest.raises(PlatformFailure, match="3 failed"):
+        tally_of(settings_for(sandbox, allow={"failed_share": 0.1})).require()
+
+
+def test_quantile_over_its_limit_fails(sandbox: Sandbox) -> None:
+    sandbox.plant("slow", delay_s=0.3, times=2, path="^/metadata/", method="GET")
+    tally = tally_of(settings_for(sandbox, latency={"max": 0.25}))
+    with pytest.raises(PlatformFailure, match="took too long") as caught:
+        tally.require()
+    assert "max 0." in str(caught.value)
+
+
+def test_without_an_ended_task_there_is_no_evidence(sandbox: Sandbox) -> None:
+    loop = made(settings_for(sandbox))
+    with pytest.raises(NoEvidence, match="No task has ended"):
+        loop.take().require()
+    loop.close()
+
+
+def test_flaky_is_the_seeds_mixture_and_is_repeated_by_its_seed() -> None:
+    def failed() -> list[int]:
+        with Sandbox(seed=3) as sandbox:
+            sandbox.plant("flaky", delay_s=0.05)
+            settings = settings_for(sandbox, tasks=100, at_once=1, interval_s=0.001)
+            tally = tally_of(settings)
+            assert sandbox.faults.planted()["flaky"] > len(tally.failed)
+            return [task.number for task in tally.failed]
+
+    first = failed()
+    assert 0 < len(first) < 20
+    assert failed() == first
+
+
+def test_slots_that_were_slept_through_are_missed_and_not_made_up_for(sandbox: Sandbox) -> None:
+    loop = made(settings_for(sandbox, interval_s=1.0))
+    loop.limit = None
+    start = time.monotonic() - 10.5
+    assert loop._serve(0, start, time.monotonic()) == 11
+    wait_until(
+        "the one task", loop.take, done=lambda t: t.ended == 1, deadline=Deadline.after(LIMIT_S)
+    )
+    assert [task.number for task in loop.tracked()] == [10]
+    loop.close()
+
+
+def test_old_tasks_are_dismissed_and_one_that_never_ended_has_failed(sandbox: Sandbox) -> None:
+    sandbox.plant("hang", times=1, delay_s=3600, path="^/metadata/", method="GET")
+    settings = settings_for(sandbox, read_timeout_s=3600, dismiss_s=60)
+    loop = made(settings, limit=3)
+    loop.start()
+    wait_until(
+        "two of three",
+        lambda: sum(task.duration_s is not None for task in loop.tracked()),
+        done=lambda ended: ended == 2,
+        deadline=Deadline.after(LIMIT_S),
+    )
+    assert loop.clean(time.monotonic() + 30) == 0
+    assert loop.clean(time.monotonic() + 61) == 3
+    tally = loop.take()
+    assert (tally.succeeded, tally.pending) == (2, 0)
+    assert tally.why() == "1 x dismissed: no end after 60 s"
+    loop.close()
+
+
+def test_wrong_port_and_refused_login_are_ours_to_mend(sandbox: Sandbox) -> None:
+    closed = made(settings_for(sandbox, url="http://127.0.0.1:1/metadata/a"))
+    with pytest.raises(TransportError, match="can't be reached"):
+        closed.reach()
+    closed.close()
+
+
+def test_refused_login_is_told_with_its_key(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET", "not the right one")
+    auth = {
+        "kind": "client-credentials",
+        "url": f"{sandbox.url}/auth/realms/sandbox/protocol/openid-connect/token",
+        "client_id": sandbox.tokens.client_id,
+        "client_secret": {"env": "SECRET"},
+    }
+    loop = made(settings_for(sandbox, auth=auth))
+    with pytest.raises(LoginError, match="refused the login") as caught:
+        loop.reach()
+    assert "endpoints.0.auth" in str(caught.value)
+    loop.close()
+    monkeypatch.setenv("SECRET", sandbox.tokens.client_secret)
+    loop = made(settings_for(sandbox, auth=auth))
+    assert "answers" in loop.reach()
+    loop.close()
+
+
+def test_table_shows_every_state_and_takes_answers_as_text(sandbox: Sandbox) -> None:
+    sandbox.plant("status", status=500, body="[bold]x[/nope]", times=1, path="^/metadata/a$")
+    loop = made(settings_for(sandbox), limit=50)
+    loop.start()
+    loop.finish(deadline=Deadline.after(LIMIT_S))
+    shown = table("local", loop.tracked(), now=time.monotonic())
+    assert "50 tasks tracked: 1 failed, 49 succeeded, the newest 40 shown" in shown
+    assert "SUCCEEDED" in shown
+    assert max(map(len, shown.splitlines())) <= 100
+    assert "[bold]x[/nope]" in table("local", loop.tracked()[:3], now=time.monotonic())
+    assert shown.isascii()
+    loop.close()
