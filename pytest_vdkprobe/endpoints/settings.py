@@ -86,3 +86,8 @@ class EndpointTasksSettings(
     def app_id(self) -> str:
         """The label's value."""
         return self.label or self.name
+
+    @property
+    def sla_s(self) -> float:
+        """Within this a task should end; the edges of the histogram come from it."""
+        return self.expect.within_s or self.connect_timeout_s + self.read_timeout_s

@@ -48,7 +48,8 @@ class EndpointTasks:
 @contextmanager
 def open_endpoint(name: str, run: Run) -> Iterator[EndpointTasks]:
     """The endpoint called `name`, and the end of its tasks."""
-    from pytest_vdkprobe.endpoints.find import find  # noqa: PLC0415 - inert unless used
+    from pytest_vdkprobe.endpoints.find import SECTION, find  # noqa: PLC0415 - inert unless used
+    from pytest_vdkprobe.endpoints.instruments import TaskMetrics  # noqa: PLC0415 - as above
     from pytest_vdkprobe.endpoints.loop import TaskLoop  # noqa: PLC0415 - as above
 
     key, settings = find(run.configuration, name)
@@ -58,6 +59,12 @@ def open_endpoint(name: str, run: Run) -> Iterator[EndpointTasks]:
         key=key,
         base_dir=run.configuration.base_dir,
         limit=settings.tasks,
+        instruments=TaskMetrics(
+            run.metrics,
+            check=f"{SECTION}[{name}]",
+            app_id=settings.app_id,
+            sla_s=settings.sla_s,
+        ),
     )
     with closing(loop):
         yield EndpointTasks(loop, run)

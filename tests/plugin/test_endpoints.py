@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+import requests  # noqa: F401 - inner runs forget what they import, so that it has to be loaded
 
 from pytest_vdkprobe.cli.main import main
 from pytest_vdkprobe.sandbox.server import Sandbox
@@ -51,6 +52,19 @@ def test_bad_endpoint_fails_with_reasons_and_trace_ids(
     result = run(pytester)
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*Of 20 tasks, 2 failed.*", "*2 x 500*", "*trace *", "*GET http*"])
+
+
+def test_metrics_have_our_names_and_the_seeds(pytester: pytest.Pytester, sandbox: Sandbox) -> None:
+    sandbox.plant("status", status=500, method="GET", path="^/metadata/", times=2)
+    run(pytester, "--vdk-metrics-file=metrics.prom")
+    found = (pytester.path / "metrics.prom").read_text().splitlines()
+    for name, value in (("created", 20), ("succeeded", 18), ("failed", 2)):
+        for seed in ("tasks", "requests"):
+            assert f'probe_{seed}_{name}_total{{app_id="metadata"}} {value}.0' in found
+        assert f'vdkprobe_tasks_{name}_total{{check="endpoints[metadata]"}} {value}.0' in found
+    took = 'vdkprobe_task_duration_seconds_count{check="endpoints[metadata]"} 20.0'
+    assert took in found
+    assert any(line.startswith('probe_task_duration{app_id="metadata"} 0.') for line in found)
 
 
 def test_endpoint_that_never_was_there_is_an_error_and_blocks_the_tasks(
