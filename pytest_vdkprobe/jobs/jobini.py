@@ -39,6 +39,8 @@ class JobIni(msgspec.Struct, frozen=True, kw_only=True):
     python_version: str | None = None
     db_default_type: str | None = None
     contacts: Contacts = Contacts()
+    vdk: dict[str, str] = {}
+    """What else the section [vdk] is to say: settings of vdk and its plugins."""
     enable_execution_notifications: bool = True
     notification_delay_period_minutes: int = 240
     """Both defaults are vdk-core's own."""
@@ -74,7 +76,7 @@ def write_ini(ini: JobIni) -> bytes:
             "python_version": ini.python_version,
         },
         # Under [job], where its documentation has it, vdk-core 0.3 never looks.
-        "vdk": {"db_default_type": ini.db_default_type},
+        "vdk": {**ini.vdk, "db_default_type": ini.db_default_type},
         "contacts": {name: ";".join(getattr(ini.contacts, name)) or None for name in CONTACT_LISTS},
     }
     parser = configparser.ConfigParser()

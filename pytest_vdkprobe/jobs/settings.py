@@ -6,10 +6,12 @@ told to fail or to hang, so it gets a companion made from `proof` that plays tho
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from pytest_vdkprobe.config.printing import is_secret_name
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.jobs.names import check_cron, check_name, run_suffix, with_suffix
 
@@ -47,6 +49,9 @@ class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     db_default_type: str | None = None
     """The job's default database (`TRINO`, `POSTGRES`, ...): what a SQL step of it talks to."""
     contacts: Contacts | None = None
+    vdk: dict[str, str | int | float | bool] = {}
+    """Settings of vdk for this job, e.g. `{ trino_host = "trino.example.org" }`: the section [vdk]
+    of a shipped template's config.ini. Never a secret: it is uploaded."""
     keytab: str | None = None
     """`bytes`, `empty`, `absent` or `any`, when not what [control] says."""
     arguments: dict[str, Any] = {}
@@ -134,6 +139,14 @@ class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
                 self.proves,
                 "remove proves: the shipped templates always do",
             )
+        problems += refuse_secrets(self.vdk, file=file, key=f"{key}.vdk")
+        if self.vdk and self.path is not None:
+            wrong(
+                "A directory of your own has a config.ini of its own.",
+                "vdk",
+                ", ".join(self.vdk),
+                "write these into its section [vdk]",
+            )
         if self.keytab not in (None, "bytes", "empty", "absent", "any"):
             wrong(
                 "A keytab can't be expected to be this.",
@@ -143,6 +156,21 @@ class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
                 expected="bytes, empty, absent or any",
             )
         return problems
+
+
+def refuse_secrets(vdk: Mapping[str, object], *, file: str | None, key: str) -> list[ConfigError]:
+    """An error for each of these settings of vdk that is a secret: a job's config.ini is no place
+    for one."""
+    return [
+        ConfigError(
+            "This setting of vdk is a secret, and a job's config.ini is uploaded as it is.",
+            file=file,
+            key=f"{key}.{name}",
+            to_try="let the platform set it for its jobs, or write it to the job's secrets",
+        )
+        for name in vdk
+        if is_secret_name((name,))
+    ]
 
 
 def validate_jobs(

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.jobs.settings import JobSettings
 
 VALUES_FILE = "vdkprobe_values.json"
+INGESTION = "ingestion"
+"""The template that sends a route's records; it is no heartbeat, so nobody names it for one."""
 _SHIPPED = Path(__file__).parent / "templates"
 
 
@@ -100,8 +102,9 @@ class JobTemplate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def shipped_templates() -> tuple[str, ...]:
-    """The names of the templates that come with the package."""
-    return tuple(sorted(path.name for path in _SHIPPED.iterdir() if path.is_dir()))
+    """The names of the templates that a heartbeat can be made from."""
+    found = (path.name for path in _SHIPPED.iterdir() if path.is_dir())
+    return tuple(sorted(name for name in found if name != INGESTION))
 
 
 def load_template(
@@ -119,7 +122,7 @@ def load_template(
     the files of a user's own. `team` is written into a shipped template's config.ini. Raises
     ConfigError, naming `file` and `key`, for a directory that is not a job.
     """
-    if isinstance(name_or_path, str) and name_or_path in shipped_templates():
+    if isinstance(name_or_path, str) and name_or_path in (*shipped_templates(), INGESTION):
         folder = _SHIPPED / name_or_path
         template = JobTemplate(
             name=name_or_path,
@@ -188,6 +191,7 @@ def _configured(template: JobTemplate, settings: JobSettings) -> JobTemplate:
         python_version=settings.python_version or own.python_version,
         db_default_type=settings.db_default_type or own.db_default_type,
         contacts=settings.contacts or own.contacts,
+        vdk={name: _as_ini(value) for name, value in settings.vdk.items()},
     )
     return msgspec.structs.replace(
         template,
@@ -195,6 +199,11 @@ def _configured(template: JobTemplate, settings: JobSettings) -> JobTemplate:
         values=dict(settings.values),
         proves=template.proves or settings.proves,
     )
+
+
+def _as_ini(value: str | float) -> str:
+    """As vdk reads it from an ini: `true`, not `True`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _without_steps(files: dict[str, bytes]) -> str:
