@@ -17,6 +17,7 @@ from pytest_vdkprobe.errors import (
 from pytest_vdkprobe.jobs.settings import JobSettings
 from pytest_vdkprobe.journeys.data_job import DataJobSubject
 from pytest_vdkprobe.journeys.endpoint_subject import EndpointTasks
+from pytest_vdkprobe.journeys.route_job import RouteJob
 from pytest_vdkprobe.journeys.run import Run
 from pytest_vdkprobe.journeys.steps import StepRecord
 from pytest_vdkprobe.journeys.upgrade_subject import Upgrade
@@ -45,6 +46,7 @@ __all__ = [
     "Profile",
     "Recorder",
     "Route",
+    "RouteJob",
     "Run",
     "Secret",
     "StepRecord",

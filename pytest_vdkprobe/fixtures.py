@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.control.settings import ControlSettings
     from pytest_vdkprobe.journeys.data_job import DataJobSubject
     from pytest_vdkprobe.journeys.endpoint_subject import EndpointTasks
+    from pytest_vdkprobe.journeys.route_job import RouteJob
     from pytest_vdkprobe.journeys.upgrade_subject import Upgrade
     from pytest_vdkprobe.metrics.recorder import Recorder
     from pytest_vdkprobe.routes.route import Route
@@ -167,6 +168,19 @@ def vdk_endpoint(vdk_subject: str, vdk_run: Run) -> Iterator[EndpointTasks]:
 
     with open_endpoint(vdk_subject, vdk_run) as endpoint:
         yield endpoint
+
+
+@pytest.fixture(scope="module")
+def vdk_route_job(vdk_route: Route, vdk_control: ControlClient, vdk_run: Run) -> Iterator[RouteJob]:
+    """The data job that sends a route's records: `prepare()`, then `vdk_route.send(..., by=...)`.
+
+    Module scope: one for each route that has the way `job`. It is created when it is prepared, and
+    deleted with what the route's passages created.
+    """
+    from pytest_vdkprobe.journeys.route_subject import open_job  # noqa: PLC0415 - if wanted
+
+    with open_job(vdk_route, vdk_control, vdk_run) as job:
+        yield job
 
 
 @pytest.fixture

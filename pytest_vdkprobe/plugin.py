@@ -97,9 +97,10 @@ MARKERS = (
         "an ordered journey of steps."
     ),
     (
-        "vdk_step(needs=[...], slow=False, cleanup=False): a step of a journey. It runs in file "
-        "order, is blocked when a step named in needs did not pass, is left out of --vdk-quick "
-        "when slow, and has the cleanup's time limit when cleanup."
+        "vdk_step(needs=[...], slow=False, cleanup=False, way=None): a step of a journey. It "
+        "runs in file order, is blocked when a step named in needs did not pass, is left out of "
+        "--vdk-quick when slow, has the cleanup's time limit when cleanup, and with a way is one "
+        "only for routes that go it."
     ),
 )
 

@@ -149,6 +149,11 @@ class Ledger:
         self._write(f"I {seqs.start}-{seqs.stop - 1}")
         self.sent.add_range(seqs.start, seqs.stop)
 
+    def rebase(self, start_us: int) -> None:
+        """The schedule began at `start_us` after all: a sender on another host says when."""
+        self._write(f"S {start_us}")
+        self._head = msgspec.structs.replace(self._head, start_us=start_us)
+
     def settle(self, seqs: Sequence[int], results: Sequence[SendResult]) -> None:
         """What became of these, in the same order."""
         if len(seqs) != len(results):
@@ -210,6 +215,9 @@ class Ledger:
     def _take(self, text: str) -> None:
         """One line of a file that is opened again."""
         letter, _, rest = text.partition(" ")
+        if letter == "S":
+            self._head = msgspec.structs.replace(self._head, start_us=int(rest))
+            return
         numbers, _, reason = rest.partition(" ")
         first, _, last = numbers.partition("-")
         start, stop = int(first), int(last) + 1

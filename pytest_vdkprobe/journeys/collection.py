@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_vdkprobe.journeys import route_subject
 from pytest_vdkprobe.journeys.scenarios import (
     NAMED_KEY,
     TITLES_KEY,
@@ -59,6 +60,10 @@ def configured_scenarios(parent: pytest.Collector, sources: Sequence[Source]) ->
 def mark_unusable(report: pytest.CollectReport) -> None:
     """Make a failed collection count as an unusable configuration, across processes."""
     report.vdkprobe_unusable = True  # type: ignore[attr-defined]  # reports carry extra attributes
+
+
+def _takes_part(test: object) -> bool:
+    return not isinstance(test, pytest.Item) or route_subject.takes_part(test)
 
 
 class Collection:
@@ -130,5 +135,5 @@ class Collection:
         """Name a journey's tests as steps: `run`, not `test_run`."""
         made = yield
         if isinstance(collector, Journey) and isinstance(made, list):
-            return [as_step(collector, test) for test in made]
+            return [as_step(collector, test) for test in made if _takes_part(test)]
         return made

@@ -15,7 +15,7 @@ from pytest_vdkprobe.errors import Finding, PlatformFailure
 from pytest_vdkprobe.waiting import Deadline, Waited, pause, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pytest_vdkprobe.control.client import ControlClient
     from pytest_vdkprobe.control.models import DataJobExecution
@@ -91,15 +91,29 @@ class Executions:
         )
 
     def follow(
-        self, started: Started, *, until: frozenset[str], deadline: Deadline
+        self,
+        started: Started,
+        *,
+        until: frozenset[str],
+        deadline: Deadline,
+        beside: Callable[[], str] | None = None,
     ) -> Waited[DataJobExecution | None]:
-        """Poll that execution, and no other, until its status is in `until` or is final."""
+        """Poll that execution, and no other, until its status is in `until` or is final.
+
+        `beside` is called with each poll, for what is to be looked at meanwhile; what it returns is
+        shown with the status.
+        """
+
+        def describe(seen: DataJobExecution | None) -> str:
+            more = beside() if beside is not None else ""
+            return _describe(seen, started) + (f", {more}" if more else "")
+
         waited = wait_until(
             f"execution {started.id}",
             lambda: self.client.execution(self.job, started.id),
             done=lambda seen: _is(seen, started) and _status(seen) in (until | FINAL),
             deadline=deadline,
-            describe=lambda seen: _describe(seen, started),
+            describe=describe,
             expected=f"status {' or '.join(sorted(until))}",
             checked=started.checked,
             to_try="look at the pod of this execution: kubectl get pods -l job-name=" + started.id,
@@ -109,10 +123,15 @@ class Executions:
         return waited
 
     def follow_to_end(
-        self, started: Started, *, expected: str, deadline: Deadline
+        self,
+        started: Started,
+        *,
+        expected: str,
+        deadline: Deadline,
+        beside: Callable[[], str] | None = None,
     ) -> Waited[DataJobExecution | None]:
         """Follow it to its end, and want `expected` as the final status, with an end time."""
-        waited = self.follow(started, until=frozenset({expected}), deadline=deadline)
+        waited = self.follow(started, until=frozenset({expected}), deadline=deadline, beside=beside)
         execution = waited.value
         status = _status(execution)
         if status != expected:

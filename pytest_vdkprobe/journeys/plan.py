@@ -52,11 +52,19 @@ def _of_routes(run: Run) -> list[str]:
     """Each passage with the names that are its own: of its table, topic or file."""
     if "routes" not in run.configuration:
         return []
+    from pytest_vdkprobe.jobs.names import run_suffix, with_suffix  # noqa: PLC0415 - only for a plan
+    from pytest_vdkprobe.routes.by_job import job_name  # noqa: PLC0415 - only for a plan
     from pytest_vdkprobe.routes.route import passages  # noqa: PLC0415 - only for a plan
+    from pytest_vdkprobe.routes.settings import JOB, RouteSettings  # noqa: PLC0415 - only for a plan
 
-    lines = []
+    lines = [
+        f"  data job {with_suffix(job_name(route), run_suffix(run.run_id))}"
+        f"  (sends the records of route {route.name})"
+        for route in run.configuration.sections("routes", RouteSettings)
+        if JOB in route.ways
+    ]
     for name, way, profile, settings, places in passages(run.configuration, run_id=run.run_id):
-        what = f"{settings.records:,} {profile} records, {way}"
+        what = f"{settings.records_of(way):,} {profile} records, {way}"
         ends = f"{settings.target.kind} -> {settings.reader.kind}"
         own = "".join(f", {key} {place}" for key, place in places.items())
         lines.append(f"  route {name}  ({ends}): {what}{own}")

@@ -13,10 +13,15 @@ from pytest_vdkprobe.journeys.scenarios import Journey
 from pytest_vdkprobe.waiting import Deadline
 
 if TYPE_CHECKING:
+    from pytest_vdkprobe.control.client import ControlClient
+    from pytest_vdkprobe.journeys.route_job import RouteJob
     from pytest_vdkprobe.journeys.run import Run
     from pytest_vdkprobe.routes.route import Route
+    from pytest_vdkprobe.routes.settings import RouteSettings
 
 PROFILE = "vdk_profile"
+DIRECT = "direct"
+"""The way of a step that names none."""
 
 
 @contextmanager
@@ -55,15 +60,46 @@ def open_route(name: str, run: Run) -> Iterator[Route]:
         yield route
 
 
+@contextmanager
+def open_job(route: Route, client: ControlClient, run: Run) -> Iterator[RouteJob]:
+    """The data job that sends the records of `route`; it is removed with what the route made."""
+    from pytest_vdkprobe.journeys.route_job import RouteJob  # noqa: PLC0415 - inert unless used
+
+    job = RouteJob(client, run, route)
+    route.needs(job)
+    yield job
+
+
 def parametrize(metafunc: pytest.Metafunc) -> None:
-    """One step for each profile of the journey's route."""
+    """One step for each profile that the journey's route sends this way."""
     if PROFILE not in metafunc.fixturenames:
         return
-    journey = metafunc.definition.getparent(Journey)
-    if journey is None:
+    settings = _settings(metafunc.definition)
+    if settings is None:
         return
-    from pytest_vdkprobe.routes.route import profiles_of  # noqa: PLC0415 - inert unless used
-
-    configuration = metafunc.config.stash[RUN_KEY].configuration
-    names = profiles_of(configuration, journey.subject)
+    names = settings.profiles_of(_way(metafunc.definition) or DIRECT) or settings.profiles
     metafunc.parametrize(PROFILE, names, indirect=True, ids=names, scope="function")
+
+
+def takes_part(test: pytest.Item) -> bool:
+    """Whether a step is for a way that its journey's route goes; others are no steps of it."""
+    way = _way(test)
+    if way is None:
+        return True
+    settings = _settings(test)
+    return settings is not None and way in settings.ways
+
+
+def _way(test: pytest.Item) -> str | None:
+    marker = test.get_closest_marker("vdk_step")
+    return None if marker is None else marker.kwargs.get("way")
+
+
+def _settings(test: pytest.Item) -> RouteSettings | None:
+    """Those of the route that the test's journey is for."""
+    journey = test.getparent(Journey)
+    if journey is None:
+        return None
+    from pytest_vdkprobe.routes.route import settings_of  # noqa: PLC0415 - inert unless used
+
+    return settings_of(test.config.stash[RUN_KEY].configuration, journey.subject)

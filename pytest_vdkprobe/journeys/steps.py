@@ -125,10 +125,10 @@ def read_step(item: pytest.Item, run: Run) -> StepRecord | None:
     marker = item.get_closest_marker("vdk_step")
     if marker is None:
         return None
-    unknown = set(marker.kwargs) - {"needs", "slow", "cleanup"}
+    unknown = set(marker.kwargs) - {"needs", "slow", "cleanup", "way"}
     if unknown or marker.args:
         raise pytest.UsageError(
-            f"{item.nodeid}: vdk_step takes needs=[...], slow=... and cleanup=..., "
+            f"{item.nodeid}: vdk_step takes needs=[...], slow=..., cleanup=... and way=..., "
             f"not {', '.join(sorted(unknown)) or 'positional arguments'}"
         )
     needs = marker.kwargs.get("needs", ())

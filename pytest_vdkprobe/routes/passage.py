@@ -20,6 +20,7 @@ from pytest_vdkprobe.waiting import Deadline, wait_until
 if TYPE_CHECKING:
     from pytest_vdkprobe.accounting.account import Account
     from pytest_vdkprobe.accounting.expectation import Expectation
+    from pytest_vdkprobe.accounting.outcomes import SendResult
     from pytest_vdkprobe.accounting.profiles import Profile
     from pytest_vdkprobe.readers.reader import Reader
     from pytest_vdkprobe.routes.settings import RouteSettings
@@ -48,6 +49,7 @@ class Passage:
         self.settings = settings
         self.profile = profile
         self.way = way
+        self.records = settings.records_of(way)
         self.run_id = run_id
         self.target = target
         self.reader = reader
@@ -75,7 +77,7 @@ class Passage:
     def send(self, *, deadline: Deadline) -> None:
         """Send every record once, each at its time or as soon after it as the target takes it."""
         settings = self.settings
-        schedule = Schedule(settings.records, rate_per_s=settings.rate_per_s)
+        schedule = Schedule(self.records, rate_per_s=settings.rate_per_s)
         ledger = self.open_ledger(schedule.start_us)
         self._schedule = schedule
 
@@ -85,7 +87,7 @@ class Passage:
                 if len(seqs) < self.target.batch:
                     break
             return (
-                f"sent {len(ledger.sent)} of {settings.records}, "
+                f"sent {len(ledger.sent)} of {self.records}, "
                 f"acknowledged {len(ledger.acknowledged)}"
             )
 
@@ -99,7 +101,7 @@ class Passage:
         )
 
     def open_ledger(self, start_us: int) -> Ledger:
-        """The ledger, made now; for a sender other than the target, which settles it itself."""
+        """The ledger, made now."""
         self._made_folder = not self.ledger_path.parent.exists()
         self._ledger = Ledger.create(
             self.ledger_path,
@@ -110,6 +112,36 @@ class Passage:
         )
         return self._ledger
 
+    def entrust(self) -> None:
+        """Note all records as about to be sent by somebody else: unknown until that one tells."""
+        self.open_ledger(Schedule.clock_us()).intend(range(self.records))
+
+    def begun(self, started_us: int) -> None:
+        """The one who sends has begun then; its schedule counts from there."""
+        self._opened.rebase(started_us)
+
+    def settle(self, result: SendResult) -> None:
+        """What is now known of all records that were entrusted."""
+        self._opened.settle(range(self.records), [result] * self.records)
+
+    def look(self, *, deadline: Deadline) -> Account:
+        """One look of the reader, while or after records are sent."""
+        expectation = self._expectation()
+        # Whatever is not there when a look begins after the window has closed is lost.
+        now_us = self._now_us()
+        observation = self.reader.observe(expectation, deadline=deadline)
+        self.account = reconcile(expectation, observation, now_us=now_us)
+        return self.account
+
+    @property
+    def progress(self) -> str:
+        """How far it is, in a few words."""
+        ledger, account = self._opened, self.account
+        told = f"sent {len(ledger.sent)}, acknowledged {len(ledger.acknowledged)}"
+        if account is None:
+            return told
+        return f"{told}, seen {account.seen}, in flight {account.in_flight}"
+
     def reconcile(self, *, deadline: Deadline) -> Account:
         """Look until every record has come out or its late window has closed; the account then.
 
@@ -118,13 +150,6 @@ class Passage:
         expectation = self._expectation()
         closes = Deadline.after(max(0.0, (expectation.closes_us - self._now_us()) / 1e6))
         quiet: list[Deadline] = []
-
-        def look() -> Account:
-            # Whatever is not there when a look begins after the window has closed is lost.
-            now_us = self._now_us()
-            observation = self.reader.observe(expectation, deadline=deadline)
-            self.account = reconcile(expectation, observation, now_us=now_us)
-            return self.account
 
         def ended(account: Account) -> bool:
             if account.settled or (closes.expired and account.in_flight == 0):
@@ -136,15 +161,15 @@ class Passage:
 
         account = wait_until(
             f"records out of {self}",
-            look,
+            lambda: self.look(deadline=deadline),
             done=ended,
             deadline=deadline,
-            describe=_progress,
+            describe=lambda _account: self.progress,
             longest_pause_s=LOOK_PAUSE_S,
         ).value
-        if len(expectation.sent) < self.settings.records:
+        if len(expectation.sent) < self.records:
             raise NoEvidence(
-                f"Only {len(expectation.sent)} of {self.settings.records} records could be sent "
+                f"Only {len(expectation.sent)} of {self.records} records could be sent "
                 f"before {deadline.name} had passed.",
                 seen=str(account),
                 to_try="send fewer records (records), or give the step more time (run.limits)",
@@ -199,10 +224,14 @@ class Passage:
         ledger.intend(seqs)
         ledger.settle(seqs, self.target.send(records, deadline=deadline))
 
-    def _expectation(self) -> Expectation:
+    @property
+    def _opened(self) -> Ledger:
         if self._ledger is None:
             raise NoEvidence(f"Nothing was sent into {self}.", expected="send() before reconcile()")
-        return self._ledger.expectation(
+        return self._ledger
+
+    def _expectation(self) -> Expectation:
+        return self._opened.expectation(
             within_s=self.settings.within_s,
             late_s=self.settings.late_s,
             losses={*self.target.losses, *self.reader.losses},
@@ -210,7 +239,3 @@ class Passage:
 
     def _now_us(self) -> int:
         return self._schedule.now_us if self._schedule is not None else Schedule.clock_us()
-
-
-def _progress(account: Account) -> str:
-    return f"seen {account.seen} of {account.sent}, in flight {account.in_flight}"

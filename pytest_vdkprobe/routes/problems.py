@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_vdkprobe.accounting.profiles import profile
 from pytest_vdkprobe.errors import ConfigError
+from pytest_vdkprobe.jobs.template import load_template
+from pytest_vdkprobe.routes.by_job import problems as of_job
 from pytest_vdkprobe.routes.kinds import SIDES, Side, kind_of
-from pytest_vdkprobe.routes.settings import RouteSettings
+from pytest_vdkprobe.routes.settings import JOB, RouteSettings
 
 if TYPE_CHECKING:
     from pytest_vdkprobe.config import Configuration
@@ -34,22 +36,60 @@ def find_problems(
     for index, settings in enumerate(routes):
         key = f"routes.{index}"
         found += settings.problems(file=configuration.name, key=key)
-        for number, name in enumerate(settings.profiles):
-            place = f"{key}.profiles.{number}"
-            found += _raised(partial(profile, name, file=configuration.name, key=place))
+        for field, names in (
+            ("profiles", settings.profiles),
+            ("job.profiles", settings.job.profiles or ()),
+        ):
+            for number, name in enumerate(names):
+                place = f"{key}.{field}.{number}"
+                found += _raised(partial(profile, name, file=configuration.name, key=place))
         for side in SIDES:
             found += _raised(partial(_check_end, configuration, index, side, filling))
+        if JOB in settings.ways:
+            found += _of_job(configuration, index, filling)
     return found
+
+
+def _of_job(
+    configuration: Configuration, index: int, placeholders: Mapping[str, str]
+) -> list[ConfigError]:
+    """What is wrong with the job that is to send a route's records."""
+    key = f"routes.{index}"
+    settings = configuration.sections("routes", RouteSettings)[index]
+    found: list[ConfigError] = []
+    if "control" not in configuration:
+        found.append(
+            ConfigError(
+                "A data job is to send records, and there is no Control Service to run it.",
+                file=configuration.name,
+                key=f"{key}.ways",
+                to_try='add [control] with url and team, or write ways = ["direct"]',
+            )
+        )
+    if settings.job.path is not None:
+        load = partial(
+            load_template,
+            settings.job.path,
+            base_dir=configuration.base_dir,
+            file=configuration.name,
+            key=f"{key}.job.path",
+        )
+        found += _raised(load)
+    try:
+        target = _check_end(configuration, index, "target", placeholders)
+    except ConfigError:
+        return found  # it was told with the end
+    return found + of_job(settings, target, file=configuration.name, key=key)
 
 
 def _check_end(
     configuration: Configuration, index: int, side: Side, placeholders: Mapping[str, str]
-) -> None:
+) -> Any:
     key = ("routes", str(index), side)
     name = configuration.sections("routes", RouteSettings)[index]
     end = name.target if side == "target" else name.reader
     kind = kind_of(side, end.kind, file=configuration.name, key=".".join((*key, "kind")))
-    configuration.table(key, kind.settings, placeholders=placeholders)
+    return configuration.table(key, kind.settings, placeholders=placeholders)
 
 
 def _raised(act: Callable[[], object]) -> list[ConfigError]:

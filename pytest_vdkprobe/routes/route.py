@@ -10,12 +10,14 @@ from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from pytest_vdkprobe.errors import ConfigError
-from pytest_vdkprobe.routes.kinds import SIDES, Side, kind_of
+from pytest_vdkprobe.readers.returned import ReturnedFileReader
+from pytest_vdkprobe.routes.by_job import MADE_HERE, Instructions, PlaceOnly, instructions
+from pytest_vdkprobe.routes.kinds import SIDES, Kind, Side, kind_of
 from pytest_vdkprobe.routes.passage import Passage
-from pytest_vdkprobe.routes.settings import DIRECT, RouteSettings
+from pytest_vdkprobe.routes.settings import DIRECT, JOB, ByJob, RouteSettings
 from pytest_vdkprobe.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -26,6 +28,18 @@ if TYPE_CHECKING:
 
 UNLIMITED_S = 3600.0
 """A passage outside of a step ends by its windows; this is for what hangs."""
+
+
+class Sender(Protocol):
+    """Who sends a passage's records in the probe's place."""
+
+    way: str
+
+    def send(self, passage: Passage, *, deadline: Deadline) -> None:
+        """Have every record sent once, and the passage's ledger settled."""
+
+    def remove(self) -> None:
+        """Delete what it needed for it, and see it gone. May be called again."""
 
 
 class Route:
@@ -57,6 +71,7 @@ class Route:
         self._deadline = deadline or (lambda: Deadline.after(UNLIMITED_S))
         self._tell = tell or (lambda _told: None)
         self._passages: list[Passage] = []
+        self._senders: list[Sender] = []
 
     @property
     def name(self) -> str:
@@ -85,21 +100,27 @@ class Route:
             wanted,
             way=way,
             run_id=self.run_id,
-            target=self._end("target", placeholders),
-            reader=self._end("reader", placeholders),
+            target=self._target(placeholders, way),
+            reader=self._reader(placeholders, way),
             # With the run's id: an earlier run's may still lie there, kept for who looks into it.
             ledger_path=self._folder
-            / f"{self.run_id}-{_plain(self.name)}-{way}-{wanted.name}.ledger",
+            / f"{self.run_id}-{plain(self.name)}-{way}-{wanted.name}.ledger",
         )
         self._passages.append(found)
         return found
 
-    def send(self, wanted: Profile) -> Passage:
-        """Prepare both ends and send every record of the profile; for `reconcile`."""
-        passage = self.passage(wanted)
+    def send(self, wanted: Profile, *, by: Sender | None = None) -> Passage:
+        """Prepare both ends and have every record of the profile sent; for `reconcile`.
+
+        `by` sends them in the probe's place: a data job, say.
+        """
+        passage = self.passage(wanted, way=DIRECT if by is None else by.way)
         try:
             passage.prepare()
-            passage.send(deadline=self._deadline())
+            if by is None:
+                passage.send(deadline=self._deadline())
+            else:
+                by.send(passage, deadline=self._deadline())
         except BaseException:
             self._tell(passage.to_dict())
             raise
@@ -112,6 +133,10 @@ class Route:
         finally:
             self._tell(passage.to_dict())
 
+    def needs(self, sender: Sender) -> None:
+        """Have this one removed with the rest."""
+        self._senders.append(sender)
+
     def remove(self) -> list[str]:
         """Delete what its passages created and prove it gone; returns what that was, a line each.
 
@@ -123,6 +148,9 @@ class Route:
             for passage in passages:
                 stack.enter_context(passage)
                 stack.callback(passage.remove)
+            for sender in self._senders:
+                # Last in, first out: who may still be sending goes before the places.
+                stack.callback(sender.remove)
         still = self._leased()
         return [f"{what} is gone" for lease, what in leased.items() if lease not in still]
 
@@ -137,15 +165,44 @@ class Route:
 
     def _filling(self, wanted: Profile, way: str) -> Mapping[str, str]:
         """What placeholders stand for; looked up only where one is: some start an engine."""
-        own = {"run": self.run_id, "profile": wanted.name, "way": way, "route": _plain(self.name)}
+        own = {"run": self.run_id, "profile": wanted.name, "way": way, "route": plain(self.name)}
         return ChainMap(own, cast("dict[str, str]", self._placeholders))
+
+    def job_of(self, wanted: Profile) -> ByJob:
+        """The settings of the way `job`, with their placeholders filled in."""
+        key = ("routes", str(self.index), "job")
+        return self.configuration.table(key, ByJob, placeholders=self._filling(wanted, JOB))
+
+    def instructions(self, wanted: Profile) -> Instructions:
+        """What a data job that sends this profile has to be told."""
+        kind = self._kind("target")
+        key = ("routes", str(self.index), "target")
+        target = self.configuration.table(
+            key, kind.settings, placeholders=self._filling(wanted, JOB)
+        )
+        return instructions(self.settings, target, self.job_of(wanted))
+
+    def _target(self, placeholders: Mapping[str, str], way: str) -> Any:
+        if way != JOB:
+            return self._end("target", placeholders)
+        made_here = self.settings.target.kind in MADE_HERE
+        return PlaceOnly(self._end("target", placeholders) if made_here else None)
+
+    def _reader(self, placeholders: Mapping[str, str], way: str) -> Any:
+        if way == JOB and self.settings.target.kind == self.settings.reader.kind == "file":
+            return ReturnedFileReader()
+        return self._end("reader", placeholders)
 
     def _end(self, side: Side, placeholders: Mapping[str, str]) -> Any:
         key = ("routes", str(self.index), side)
-        name = getattr(self.settings, side).kind
-        kind = kind_of(side, name, file=self.configuration.name, key=".".join((*key, "kind")))
+        kind = self._kind(side)
         settings = self.configuration.table(key, kind.settings, placeholders=placeholders)
         return kind.make(settings, leases=self._leases, base_dir=self.configuration.base_dir)
+
+    def _kind(self, side: Side) -> Kind:
+        name = getattr(self.settings, side).kind
+        key = f"routes.{self.index}.{side}.kind"
+        return kind_of(side, name, file=self.configuration.name, key=key)
 
 
 def _find(configuration: Configuration, name: str) -> tuple[int, RouteSettings]:
@@ -171,22 +228,23 @@ def passages(
 ) -> Iterator[tuple[str, str, str, RouteSettings, dict[str, str]]]:
     """Each passage of a run: route, way, profile, settings, and the names that are its own."""
     for index, settings in enumerate(configuration.sections("routes", RouteSettings)):
-        for wanted in settings.profiles:
-            values = {"run": run_id, "profile": wanted, "way": DIRECT}
-            values["route"] = _plain(settings.name)
-            places: dict[str, str] = {}
-            for side in SIDES:
-                key = ("routes", str(index), side)
-                table = configuration.table(key, dict[str, Any], placeholders=values)
-                places |= {name: str(table[name]) for name in PLACES if name in table}
-            yield settings.name, DIRECT, wanted, settings, places
+        for way in settings.ways:
+            for wanted in settings.profiles_of(way):
+                values = {"run": run_id, "profile": wanted, "way": way}
+                values["route"] = plain(settings.name)
+                places: dict[str, str] = {}
+                for side in SIDES:
+                    key = ("routes", str(index), side)
+                    table = configuration.table(key, dict[str, Any], placeholders=values)
+                    places |= {name: str(table[name]) for name in PLACES if name in table}
+                yield settings.name, way, wanted, settings, places
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """A name that a file, a table and a topic may have."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
-def profiles_of(configuration: Configuration, name: str) -> list[str]:
-    """What is sent through a route, by the names of the profiles."""
-    return list(_find(configuration, name)[1].profiles)
+def settings_of(configuration: Configuration, name: str) -> RouteSettings:
+    """How the route of this name is configured. Raises ConfigError if there is none."""
+    return _find(configuration, name)[1]

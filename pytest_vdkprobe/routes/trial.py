@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdkprobe.accounting.profiles import profile
+from pytest_vdkprobe.routes.by_job import MADE_HERE
 from pytest_vdkprobe.routes.kinds import SIDES, Side, kind_of
 from pytest_vdkprobe.routes.problems import EXAMPLES
-from pytest_vdkprobe.routes.settings import RouteSettings
+from pytest_vdkprobe.routes.settings import DIRECT, RouteSettings
 from pytest_vdkprobe.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ def trials(configuration: Configuration) -> Iterator[tuple[str, Callable[[], str
             ends[side] = configuration.table(key, kind.settings, placeholders=ChainMap(EXAMPLES))
         there = not any(getattr(end, "create", False) for end in ends.values())
         columns = profile(route.profiles[0]).columns if there else None
+        if not {DIRECT, *MADE_HERE} & {*route.ways, route.target.kind}:
+            # A job reaches it from where it runs; from here it need not answer.
+            del ends["target"]
         for side, end in ends.items():
             act = partial(_try, end, side, columns=columns, base_dir=configuration.base_dir)
             yield f"{route.name}, {side}", act

@@ -87,7 +87,8 @@ def _routes(sandbox: Sandbox, engines: Addresses, wishes: Wishes) -> dict[str, o
     if not wishes.engines:
         return {}
     filled = [
-        with_addresses(one, engines) for one in routes(url=sandbox.url, folder=sandbox.folder)
+        with_addresses(one, engines)
+        for one in routes(url=sandbox.url, folder=sandbox.folder, jobs=wishes.executor == "vdk")
     ]
     return {"routes": [one for one in filled if one is not None]}
 

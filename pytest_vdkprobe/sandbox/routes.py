@@ -30,8 +30,15 @@ TRINO: dict[str, Any] = {
 }
 
 
-def routes(*, url: str, folder: Path) -> list[dict[str, Any]]:
-    """The `[[routes]]` of a sandbox that answers at `url` and writes below `folder`."""
+JOB_VDK: dict[str, Any] = {"ingestion_payload_aggregator_timeout_seconds": 1}
+"""VDK's ingestion waits two seconds for more records before it sends the last ones."""
+
+
+def routes(*, url: str, folder: Path, jobs: bool) -> list[dict[str, Any]]:
+    """The `[[routes]]` of a sandbox that answers at `url` and writes below `folder`.
+
+    With `jobs` their records are also sent by data jobs, which takes the real vdk.
+    """
     file = str(folder / "ingested" / f"{OBJECT}.json")
     ingest = {"kind": "http", "url": f"{url}/sandbox/ingest", "table": OBJECT}
     ends: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
@@ -51,10 +58,14 @@ def routes(*, url: str, folder: Path) -> list[dict[str, Any]]:
             {**POSTGRES, "create": True},
         ),
     ]
-    return [
-        {"name": name, "target": target, "reader": reader, "profiles": ["small", "typed"]}
-        for name, target, reader in ends
-    ]
+    found: list[dict[str, Any]] = []
+    for name, target, reader in ends:
+        route: dict[str, Any] = {"name": name, "target": target, "reader": reader}
+        route["profiles"] = ["small", "typed"]
+        if jobs:
+            route |= {"ways": ["direct", "job"], "job": {"vdk": dict(JOB_VDK)}}
+        found.append(route)
+    return found
 
 
 def endpoints(*, url: str, ca_file: Path | None) -> list[dict[str, Any]]:

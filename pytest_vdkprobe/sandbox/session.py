@@ -79,7 +79,7 @@ def start(
         sandbox.faults.plant(fault)
     return {
         **tables_of(sandbox),
-        "routes": routes(url=sandbox.url, folder=sandbox.folder),
+        "routes": routes(url=sandbox.url, folder=sandbox.folder, jobs=settings.executor == "vdk"),
         "endpoints": endpoints(url=sandbox.url, ca_file=sandbox.ca_file),
         ENGINES: EngineAddresses(engines).tell(),
     }

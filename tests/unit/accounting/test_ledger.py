@@ -102,3 +102,14 @@ def test_full_disk_is_told_and_leaves_no_half_line(tmp_path: Path) -> None:
         ledger(Path("/dev/full/book"))
     with ledger(tmp_path / "book"), pytest.raises(ProbeError, match="can't be written"):
         ledger(tmp_path / "book")
+
+
+def test_schedule_that_began_later_is_still_known_when_reopened(tmp_path: Path) -> None:
+    with ledger(tmp_path / "book") as book:
+        book.intend(range(3))
+        book.rebase(1_900_000_000_000_000)
+        book.settle(range(3), [OK] * 3)
+    with Ledger.open(tmp_path / "book") as again:
+        expectation = again.expectation(within_s=1, late_s=1)
+        assert expectation.start_us == 1_900_000_000_000_000
+        assert list(expectation.acknowledged) == [0, 1, 2]

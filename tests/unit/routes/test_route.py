@@ -12,7 +12,7 @@ from pytest_vdkprobe.config import Configuration, from_tables
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.routes import kinds
 from pytest_vdkprobe.routes.problems import find_problems
-from pytest_vdkprobe.routes.route import Route, profiles_of
+from pytest_vdkprobe.routes.route import Route, settings_of
 from tests.unit.routes.ends import Pipe, PipeSettings
 
 
@@ -110,5 +110,5 @@ def test_closing_a_route_removes_what_each_passage_made_even_if_one_fails(tmp_pa
 
 def test_unknown_route_is_told_with_those_that_are_there() -> None:
     with pytest.raises(ConfigError, match="no route called q") as error:
-        profiles_of(configured(), "q")
+        settings_of(configured(), "q")
     assert "one of r" in str(error.value)
