@@ -86,18 +86,23 @@ def run(arguments: argparse.Namespace) -> int:
 def _load(spec: str, texts: list[str]) -> Configuration:
     from pytest_vdkprobe.config import load  # noqa: PLC0415 - `vdkprobe --help` is quick
 
+    return load(spec, overrides=overrides_of(texts))
+
+
+def overrides_of(texts: list[str], *, option: str = "--vdk-set") -> dict[str, str]:
+    """The settings of `KEY=VALUE` on the command line, by their keys."""
     overrides = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
             raise ConfigError(
-                "--vdk-set wants a key and a value.",
-                key="--vdk-set",
+                f"{option} wants a key and a value.",
+                key=option,
                 value=text,
-                to_try="write it like --vdk-set control.team=blue",
+                to_try=f"write it like {option} control.team=blue",
             )
         overrides[key.strip()] = value.strip()
-    return load(spec, overrides=overrides)
+    return overrides
 
 
 def _print_settings(configuration: Configuration) -> None:

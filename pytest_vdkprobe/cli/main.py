@@ -17,7 +17,7 @@ from pytest_vdkprobe.errors import ConfigError, Finding, ProbeError
 from pytest_vdkprobe.secrets import redact
 from pytest_vdkprobe.verdicts import EXIT_CODES, Verdict, verdict_of
 
-GROUPS = ("sandbox", "check")
+GROUPS = ("sandbox", "check", "pipeline")
 USAGE_ERROR = 4
 """As pytest: a wrong command line, and so an unusable configuration."""
 INTERRUPTED = 130

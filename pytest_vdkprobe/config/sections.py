@@ -16,6 +16,8 @@ SECTIONS: dict[str, bool] = {
     "routes": True,
     "events": True,
     "endpoints": True,
+    "pipeline": False,
+    "pipelines": True,
     "run": False,
     "scenarios": False,
     "waiting": False,

@@ -230,7 +230,7 @@ class PostgresDatabase:
                 keepalives_idle=10,
                 keepalives_interval=5,
                 keepalives_count=3,
-                **self._tls(),
+                **self.tls(),
             )
         except psycopg2.OperationalError as exc:
             raise unopened(settings, str(exc), key=self._key) from exc
@@ -239,10 +239,10 @@ class PostgresDatabase:
             cursor.execute(f"set work_mem = '{WORK_MEMORY}'; set time zone 'UTC'")
         return connection
 
-    def _tls(self) -> dict[str, Any]:
+    def tls(self) -> dict[str, Any]:
+        """libpq's parameters for TLS."""
         tls = self.settings.tls
-        if tls is None:
-            # libpq's own default would try TLS first and go on without.
+        if tls is None:  # libpq's own default would try TLS first and go on without
             return {"sslmode": "disable"}
         wanted: dict[str, Any] = {"sslmode": "require"}
         if tls.verify:
@@ -348,6 +348,7 @@ UNOPENED: tuple[tuple[str, type[ProbeError], str, str], ...] = (
     ("does not support SSL", TransportError, "tls", "leave tls out, or let the server speak it"),
     ("certificate verify failed", TransportError, "tls.ca_file", "name the authority that signed"),
     ("does not match host name", TransportError, "tls", "use the host's name as certified"),
+    ("the database system is", TransportError, "host", "wait: it is starting or shutting down"),
     ("could not load private key", ConfigError, "tls.key_file", "PEM, readable for you alone?"),
     ("private key file", ConfigError, "tls.key_file", "chmod 600: PEM, readable for you alone"),
     ("could not read certificate", ConfigError, "tls.certificate_file", "is it PEM?"),
@@ -362,8 +363,7 @@ UNOPENED: tuple[tuple[str, type[ProbeError], str, str], ...] = (
     ("permission denied for database", LoginError, "database", "GRANT CONNECT ON DATABASE"),
     ("database ", ConfigError, "database", "check its name; \\l in psql lists those there are"),
 )
-"""Words in libpq's message (always English) or the server's; what they mean, which setting to look
-at, and what to try. The first that fits."""
+"""Words in libpq's message (in English), what they mean, which setting, what to try; in order."""
 
 
 def unopened(settings: PostgresConnection, said: str, *, key: str) -> ProbeError:

@@ -36,7 +36,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"connections"}),
     frozenset({"control", "jobs", "accounting", "store"}),
     frozenset({"targets", "readers", "history"}),
-    frozenset({"routes", "upgrade"}),
+    frozenset({"routes", "upgrade", "pipelines"}),
     frozenset({"events", "endpoints"}),
     frozenset({"journeys"}),
     frozenset({"observe"}),
@@ -52,8 +52,11 @@ USED_BESIDE = FLOORS[0] | {"config", "connections", "store"}
 BESIDE = {"sandbox": USED_BESIDE, "pipeline": USED_BESIDE}
 """What stands beside the house, and all that each may use of it."""
 
-SANDBOX_USERS = frozenset({"activation", "cli", "fixtures"})
-"""Who may import the sandbox, and only inside a function: a real platform's run never needs it."""
+BESIDE_USERS = {
+    "sandbox": frozenset({"activation", "cli", "fixtures"}),
+    "pipeline": frozenset({"cli", "problems"}),
+}
+"""Who may import them, and only inside a function: a real platform's run never needs them."""
 
 
 def room_of(path: Path) -> str:
@@ -73,8 +76,8 @@ def objection(room: str, used: str, *, lazy: bool) -> str | None:
     if room in BESIDE:
         return None if used in BESIDE[room] else f"{room} stands beside the house"
     if used in BESIDE:
-        if room not in SANDBOX_USERS:
-            return f"only {', '.join(sorted(SANDBOX_USERS))} may import {used}"
+        if room not in BESIDE_USERS[used]:
+            return f"only {', '.join(sorted(BESIDE_USERS[used]))} may import {used}"
         return None if lazy else f"{used} is imported lazily only"
     here, there = floor_of(room), floor_of(used)
     if here is None or there is None:
@@ -120,6 +123,7 @@ def test_scenarios_see_fixtures_only() -> None:
         ("sandbox", "control", True),
         ("journeys", "sandbox", True),
         ("cli", "sandbox", False),
+        ("pipelines", "pipeline", True),
         ("attic", "errors", False),
     ],
 )

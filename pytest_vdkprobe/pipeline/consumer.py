@@ -1,0 +1,239 @@
+"""The consumer: reads checks from Kafka, writes them to PostgreSQL, each once.
+
+The order makes it so: rows are committed first, offsets after. Whatever dies between the two leads
+to a second delivery, and the rows' key makes nothing of that. While the database is away it stays a
+member of its group, fetches nothing more, and keeps what it has.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pytest_vdkprobe.connections.kafka import KafkaClients, driver
+from pytest_vdkprobe.connections.kafka_topics import refused
+from pytest_vdkprobe.connections.postgres import PostgresDatabase
+from pytest_vdkprobe.connections.sql import SqlError
+from pytest_vdkprobe.errors import ConfigError, ProbeError, TransportError
+from pytest_vdkprobe.pipeline.dead_letters import DeadLetters
+from pytest_vdkprobe.pipeline.message import Check, MalformedError, decoded
+from pytest_vdkprobe.pipeline.rows import Rows
+from pytest_vdkprobe.pipeline.sites import MISSING, finding
+from pytest_vdkprobe.waiting import Deadline
+
+if TYPE_CHECKING:
+    from kafka import KafkaConsumer
+
+    from pytest_vdkprobe.pipeline.settings import PipelineSettings
+    from pytest_vdkprobe.pipeline.stopping import Stop
+
+POLL_MS = 200
+WRITE_LIMIT_S = 60.0
+RETRY_S = 0.5
+LAST_TRY_S = 10.0
+"""How long an end in order waits for a database that is away."""
+TELL_EVERY = 60
+START_LIMIT_S = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+class ConsumerAccount(msgspec.Struct, kw_only=True):
+    """What a consumer did, as it tells it at its end."""
+
+    messages: int = 0
+    rows: int = 0
+    """New ones."""
+    known: int = 0
+    """Checks whose row was there already: delivered again."""
+    dead: int = 0
+    """Messages that were no checks."""
+
+
+class Consumer:
+    """One member of the group; `run` once."""
+
+    def __init__(self, settings: PipelineSettings, *, base_dir: Path) -> None:
+        self.account = ConsumerAccount()
+        self._settings = settings
+        self._clients = KafkaClients(settings.kafka, base_dir=base_dir, key="pipeline.kafka")
+        self._database = PostgresDatabase(
+            settings.database, base_dir=base_dir, key="pipeline.database"
+        )
+        self._rows = Rows(settings.database.schema)
+        self._dead_letters = DeadLetters(settings.kafka, self._clients)
+        self._held: dict[Any, list[Any]] = {}
+        """Messages that are not committed yet, by partition."""
+
+    def run(self, stop: Stop, *, once: bool = False) -> ConsumerAccount:
+        """Consume until `stop`, or until all is written that was there when it began."""
+        kafka = self._settings.kafka
+        consumer = self._clients.consumer(
+            group_id=kafka.group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=2_000,
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+        )
+        try:
+            self._require_topic(consumer)
+            self._write([])
+            consumer.subscribe([kafka.topic])
+            _log.info("consumer of %s in group %s is ready", kafka.topic, kafka.group)
+            self._consume(consumer, stop, once=once)
+        finally:
+            self._dead_letters.close()
+            with suppress(driver().errors.KafkaError):
+                consumer.close(autocommit=False)
+            self._database.close()
+        return self.account
+
+    def _require_topic(self, consumer: KafkaConsumer) -> None:
+        topic = self._settings.kafka.topic
+        try:
+            known = consumer.partitions_for_topic(topic)
+        except driver().errors.KafkaError as exc:
+            place = self._settings.kafka.place
+            raise refused(f"The topic {topic} can't be used", exc, place) from exc
+        if not known:
+            raise ConfigError(
+                f"Kafka has no topic {topic}, or doesn't show it to us.",
+                key="pipeline.kafka.topic",
+                value=topic,
+                to_try="`vdkprobe pipeline configure-database CONFIG` creates it",
+            )
+
+    def _consume(self, consumer: KafkaConsumer, stop: Stop, *, once: bool) -> None:
+        ends: dict[Any, int] | None = None
+        while not stop.wanted:
+            self._fetch(consumer)
+            if self._held:
+                self._settle(consumer, stop)
+            assigned = consumer.assignment()
+            if once and assigned:
+                if ends is None or not assigned <= ends.keys():
+                    ends = consumer.end_offsets(list(assigned))
+                if all(consumer.position(one) >= ends[one] for one in assigned):
+                    return
+
+    def _fetch(self, consumer: KafkaConsumer) -> None:
+        try:
+            found = consumer.poll(timeout_ms=POLL_MS, max_records=self._settings.batch)
+        except driver().errors.AuthorizationError as exc:
+            place = self._settings.kafka.place
+            raise refused("Nothing can be consumed", exc, place) from exc
+        except driver().errors.KafkaError as exc:
+            _log.warning("nothing could be fetched, and it is tried again: %r", exc)
+            return
+        for partition, records in found.items():
+            self._held.setdefault(partition, []).extend(records)
+
+    def _settle(self, consumer: KafkaConsumer, stop: Stop) -> None:
+        """See what is held written, and then committed; or leave it to whoever comes after."""
+        checks, dead = self._read()
+        if dead:
+            self._dead_letters.bury(dead)
+        if not self._write_in_the_end(consumer, checks, stop):
+            left = sum(map(len, self._held.values()))
+            raise ProbeError(
+                f"The database is away: {left} messages are left to the next consumer.",
+                checked=self._settings.database.place,
+                to_try="nothing is lost: they are not committed, and will be delivered again",
+            )
+        self.account.messages += len(checks) + len(dead)
+        self.account.dead += len(dead)
+        self._commit(consumer)
+
+    def _read(self) -> tuple[list[Check], list[tuple[Any, str]]]:
+        checks: list[Check] = []
+        dead: list[tuple[Any, str]] = []
+        for records in self._held.values():
+            for record in records:
+                try:
+                    checks.append(decoded(record.value))
+                except MalformedError as exc:
+                    dead.append((record, str(exc)))
+        return checks, dead
+
+    def _write_in_the_end(self, consumer: KafkaConsumer, checks: list[Check], stop: Stop) -> bool:
+        """Write, however often it takes; False when the end is wanted and the database away."""
+        tries = 0
+        last: Deadline | None = None
+        while True:
+            try:
+                self._write(checks)
+            except (TransportError, _AwayError) as exc:
+                if tries % TELL_EVERY == 0:
+                    _log.warning("the database is away, %d checks wait: %s", len(checks), exc)
+                tries += 1
+            else:
+                if tries:
+                    _log.info("the database is back")
+                    consumer.resume(*consumer.paused())
+                return True
+            if stop.wanted:
+                last = last or Deadline.after(LAST_TRY_S)
+                if last.expired:
+                    return False
+            self._stay(consumer, checks)
+            stop.wait(RETRY_S)
+
+    def _stay(self, consumer: KafkaConsumer, checks: list[Check]) -> None:
+        """Remain a member of the group without being given more."""
+        consumer.pause(*consumer.assignment())
+        before = {one: len(records) for one, records in self._held.items()}
+        self._fetch(consumer)
+        # Partitions that came with a rebalance were not paused yet.
+        for partition, records in self._held.items():
+            for record in records[before.get(partition, 0) :]:
+                try:
+                    checks.append(decoded(record.value))
+                except MalformedError as exc:
+                    self._dead_letters.bury([(record, str(exc))])
+                    self.account.dead += 1
+
+    def _write(self, checks: list[Check]) -> None:
+        """Commit them to the database; without any, see that it could be done.
+
+        Raises TransportError or _AwayError for what may pass, ProbeError for what does not.
+        """
+        deadline = Deadline.after(WRITE_LIMIT_S, "time to write a batch")
+        try:
+            new = self._database.do(
+                lambda connection: self._rows.write(connection, checks), deadline=deadline
+            )
+        except SqlError as exc:
+            if exc.code in MISSING or not (exc.gone or exc.timed_out or exc.code[:2] in PASSING):
+                raise finding(self._settings.database, exc) from exc
+            raise _AwayError(str(exc)) from exc
+        self.account.rows += new
+        self.account.known += len(checks) - new
+
+    def _commit(self, consumer: KafkaConsumer) -> None:
+        """Let the group know; what fails here is delivered again, and changes nothing."""
+        kafka = driver()
+        assigned = consumer.assignment()
+        offsets = {
+            partition: kafka.structs.OffsetAndMetadata(records[-1].offset + 1, "", -1)
+            for partition, records in self._held.items()
+            if partition in assigned and records
+        }
+        self._held.clear()
+        try:
+            if offsets:
+                consumer.commit(offsets)
+        except kafka.errors.KafkaError as exc:
+            _log.warning("offsets could not be committed, the checks will come again: %r", exc)
+
+
+PASSING = ("08", "40", "53", "55", "57")
+"""Classes of PostgreSQL's errors that pass: connection, rollback, resources, locks, operator."""
+
+
+class _AwayError(Exception):
+    """The database does not answer, or not now."""

@@ -1,0 +1,76 @@
+"""Messages that can't be read: kept in a topic of their own, with the reason and their place."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from pytest_vdkprobe.connections.kafka import KafkaClients, driver
+from pytest_vdkprobe.errors import ProbeError
+
+if TYPE_CHECKING:
+    from kafka import KafkaProducer
+
+    from pytest_vdkprobe.pipeline.settings import PipelineKafka
+
+LIMIT_S = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+class DeadLetters:
+    """Opens its producer with the first such message: most consumers never see one."""
+
+    def __init__(self, settings: PipelineKafka, clients: KafkaClients) -> None:
+        self._settings = settings
+        self._clients = clients
+        self._producer: KafkaProducer | None = None
+
+    def bury(self, records: list[tuple[Any, str]]) -> None:
+        """Write each with its reason; returns when the brokers have them all.
+
+        Raises ProbeError when they can't be written: the batch must not be committed then.
+        """
+        errors = driver().errors
+        topic = self._settings.dead_letters
+        try:
+            if self._producer is None:
+                self._producer = self._clients.producer(acks="all", max_block_ms=10_000)
+            sent = [
+                self._producer.send(
+                    topic, key=record.key, value=record.value, headers=_headers(record, reason)
+                )
+                for record, reason in records
+            ]
+            self._producer.flush(timeout=LIMIT_S)
+            for one in sent:
+                one.get(timeout=LIMIT_S)
+        except errors.KafkaError as exc:
+            raise ProbeError(
+                f"{len(records)} messages can't be read, and can't be written to {topic} either.",
+                seen=f"{records[0][1]}; {exc!r}",
+                checked=self._settings.place,
+                to_try="`vdkprobe pipeline configure-database CONFIG` creates the topic",
+            ) from exc
+        record, reason = records[0]
+        _log.warning(
+            "%d messages are no checks and are in %s; the first, %s: %s",
+            len(records),
+            topic,
+            _place(record),
+            reason,
+        )
+
+    def close(self) -> None:
+        """Let go of the brokers."""
+        if self._producer is not None:
+            self._producer.close(timeout=1)
+            self._producer = None
+
+
+def _place(record: Any) -> str:
+    return f"{record.topic}/{record.partition}/{record.offset}"
+
+
+def _headers(record: Any, reason: str) -> list[tuple[str, bytes]]:
+    return [("reason", reason.encode()), ("place", _place(record).encode())]

@@ -1,0 +1,188 @@
+"""Real consumers: each check becomes one row, whatever is delivered twice, broken, or away."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from pytest_vdkprobe.pipeline.message import encoded
+from pytest_vdkprobe.waiting import Deadline, wait_until
+from tests.integration.pipelines import Bench, checks
+from tests.integration.shared_engines import SharedEngines
+
+
+@pytest.fixture
+def bench(engines: SharedEngines, tmp_path: Path) -> Iterator[Bench]:
+    """A configured pipeline."""
+    made = Bench(engines, tmp_path, batch="500")
+    made.configure()
+    yield made
+    made.close()
+
+
+def wait_for_rows(bench: Bench, count: int) -> None:
+    wait_until(
+        "rows",
+        lambda: bench.sql("select count(*) from {s}.availability_monitor_metrics")[0][0],
+        done=lambda found: found >= count,
+        deadline=Deadline.after(90),
+        longest_pause_s=0.1,
+    )
+
+
+def test_rows_are_what_messages_say(bench: Bench) -> None:
+    sent = checks(1200)
+    bench.send(*sent)
+    account = bench.run("start-consumer", "--once").account
+    assert account == {"messages": 1200, "rows": 1200, "known": 0, "dead": 0}
+    assert bench.rows() == sorted(
+        (one.site, one.slot_us, one.returned_code, one.regexp, one.error) for one in sent
+    )
+    parts = bench.sql(
+        "select distinct tableoid::regclass::text from {s}.availability_monitor_metrics"
+    )
+    assert "20261128" in str(parts) or "default" in str(parts)
+
+
+def test_redelivery_changes_nothing(bench: Bench) -> None:
+    bench.send(*checks(300))
+    bench.send(*checks(300))
+    account = bench.run("start-consumer", "--once").account
+    assert (account["rows"], account["known"]) == (300, 300)
+    # As if nothing had been committed.
+    text = bench.config.read_text()
+    bench.config.write_text(text.replace(f'group = "{bench.topic}"', f'group = "{bench.topic}-2"'))
+    assert bench.run("start-consumer", "--once").account["known"] == 600
+    assert len(bench.rows()) == 300
+    bench.config.write_text(text)
+
+
+def test_what_is_no_check_goes_to_the_dead_letters_with_its_reason(bench: Bench) -> None:
+    good = checks(3)
+    bad = (b"{", b"\xff\xfe", encoded(good[0]).replace(b'"site"', b'"sight"'))
+    bench.send(good[0], bad[0], good[1], bad[1], bad[2], good[2])
+    account = bench.run("start-consumer", "--once").account
+    assert account == {"messages": 6, "rows": 3, "known": 0, "dead": 3}
+    dead = bench.messages(f"{bench.topic}.dead")
+    assert sorted(record.value for record in dead) == sorted(bad)
+    for record in dead:
+        headers = dict(record.headers)
+        assert headers["place"].startswith(f"{bench.topic}/".encode())
+        assert headers["reason"]
+    assert bench.run("start-consumer", "--once").account["messages"] == 0
+
+
+def test_a_killed_consumer_costs_no_row(bench: Bench) -> None:
+    first = bench.start("start-consumer", "--duration", "120")
+    second = bench.start("start-consumer", "--duration", "120")
+    try:
+        bench.send(*checks(2000))
+        wait_for_rows(bench, 1)
+        first.kill()
+        bench.send(*checks(2000, first=2000))
+        wait_for_rows(bench, 4000)
+        second.send_signal(signal.SIGTERM)
+        assert second.wait(60) == 0
+    finally:
+        for process in (first, second):
+            process.kill()
+            process.communicate()
+    assert len(bench.rows()) == 4000
+    assert bench.run("start-consumer", "--once").account["rows"] == 0
+
+
+def test_a_database_that_is_away_costs_a_pause_and_no_row(
+    bench: Bench, engines: SharedEngines
+) -> None:
+    postgres = engines.postgres
+    with Gate(postgres.port) as gate:
+        bench.write(port=str(gate.port))
+        consumer = bench.start("start-consumer", "--duration", "120")
+        try:
+            bench.send(*checks(100))
+            wait_for_rows(bench, 100)
+            gate.shut()
+            bench.send(*checks(700, first=100))
+            (log,) = bench.folder.glob("start-consumer-*.log")
+            wait_until(
+                "its word that the database is away",
+                log.read_text,
+                done=lambda text: "the database is away" in text,
+                deadline=Deadline.after(60),
+            )
+            assert len(bench.rows()) == 100
+            gate.open()
+            wait_for_rows(bench, 800)
+            consumer.send_signal(signal.SIGTERM)
+            out, _ = consumer.communicate(timeout=60)
+        finally:
+            consumer.kill()
+            consumer.communicate()
+    assert consumer.returncode == 0
+    assert "the database is back" in log.read_text()
+    assert '"rows":800' in out
+    bench.write()
+    assert len(bench.rows()) == 800
+    assert bench.run("start-consumer", "--once").account["messages"] == 0
+
+
+class Gate:
+    """A port that leads to another, unless it is shut: then what is open is cut."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._open = True
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.shut()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def shut(self) -> None:
+        """Let nobody through."""
+        self._open = False
+        for pair in self._pairs:
+            for one in pair:
+                with suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+        self._pairs.clear()
+
+    def open(self) -> None:
+        """Let everybody through again."""
+        self._open = True
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if not self._open:
+                client.close()
+                continue
+            server = socket.create_connection(("127.0.0.1", self._target))
+            self._pairs.append((client, server))
+            for source, sink in ((client, server), (server, client)):
+                threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with source, suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,109 @@
+"""The pipeline's small parts: slots, messages, websites, expressions that never end."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_vdkprobe.pipeline import patience
+from pytest_vdkprobe.pipeline.message import Check, MalformedError, decoded, encoded
+from pytest_vdkprobe.pipeline.sites import Site, objection, producers_for
+from pytest_vdkprobe.pipeline.slots import next_slot, phase_us
+
+NOW_US = 1_795_882_134_935_938
+CHECK = Check(
+    unix_timestamp=NOW_US / 1e6, returned_code=200, response_time=0.25, regexp=None, site=7
+)
+
+
+@given(
+    site=st.integers(1, 2**63),
+    interval=st.integers(1, 10**12),
+    after_us=st.integers(NOW_US, 2 * NOW_US),
+)
+def test_slots_are_one_interval_apart_wherever_one_begins(
+    site: int, interval: int, after_us: int
+) -> None:
+    slot = next_slot(site, interval, after_us=after_us)
+    assert after_us < slot <= after_us + interval
+    assert slot % interval == phase_us(site, interval) % interval
+    assert next_slot(site, interval, after_us=slot) == slot + interval
+
+
+def test_websites_are_not_all_due_at_once() -> None:
+    interval = 10_000_000
+    phases = sorted(phase_us(site, interval) for site in range(1, 2001))
+    assert phases[-1] - phases[0] > 0.99 * interval
+    assert max(b - a for a, b in pairwise(phases)) < interval / 500
+
+
+@given(st.integers(946_684_800_000_000, 4_102_444_799_999_999))
+def test_a_moment_survives_its_way_exactly(us: int) -> None:
+    check = msgspec.structs.replace(CHECK, unix_timestamp=us / 1e6)
+    assert decoded(encoded(check)).slot_us == us
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "no value"),
+        (b"", "truncated"),
+        (b"{", "truncated"),
+        (b"\xff", "malformed"),
+        (b"[]", "Expected `object`"),
+        (b'{"unix_timestamp": 1, "returned_code": 200, "response_time": 1}', "$.unix_timestamp"),
+        (encoded(CHECK).replace(b'"site":7', b'"x":7'), "missing required field `site`"),
+        (encoded(CHECK).replace(b":7", b":0"), "$.site"),
+        (encoded(CHECK).replace(b":200", b':"200"'), "$.returned_code"),
+        (encoded(CHECK).replace(b"0.25", b"-1"), "$.response_time"),
+        (encoded(CHECK).replace(b"0.25", b"1e999"), "out of range"),
+        (encoded(CHECK).replace(b'"error":null', b'"error":"\\u0000"'), "NUL"),
+    ],
+)
+def test_what_is_no_check_says_why(value: bytes | None, said: str) -> None:
+    with pytest.raises(MalformedError) as raised:
+        decoded(value)
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "pattern", "said"),
+    [
+        ("http://www.example.com", "*", "nothing to repeat"),
+        ("http:///www.example.com", ".*", "is no URL"),
+        ("ftp://www.example.com", None, "is no URL"),
+        ("www.example.com", None, "is no URL"),
+        ("http://[::1", None, "is no URL"),
+        ("http://host:99999/", None, "is no URL"),
+        ("http://a b/", None, "is no URL"),
+        ("", None, "is no URL"),
+    ],
+)
+def test_unusable_websites_say_why(url: str, pattern: str | None, said: str) -> None:
+    found = objection(Site(id=1, url=url, pattern=pattern, interval_s=60))
+    assert found is not None
+    assert said in found
+
+
+def test_usable_websites_are_not_objected_to() -> None:
+    for url in ("http://www.example.com", "https://user@[::1]:8443/path?query#part"):
+        assert objection(Site(id=1, url=url, pattern=".*", interval_s=60)) is None
+
+
+@pytest.mark.parametrize(("active", "needed"), [(0, 0), (1, 1), (3, 1), (4, 2), (6, 2), (7, 3)])
+def test_producers_are_websites_divided_and_rounded_up(active: int, needed: int) -> None:
+    assert producers_for(active, 3) == needed
+
+
+def test_an_expression_that_never_ends_is_ended() -> None:
+    started = time.monotonic()
+    with pytest.raises(TimeoutError, match="longer than"):
+        patience.search(r"(a|aa)+$", "a" * 100 + "b", limit_s=0.05)
+    assert time.monotonic() - started < 20
+    assert patience.search("b$", "aab")
+    assert not patience.search("^b", "aab")
