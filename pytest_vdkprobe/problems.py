@@ -39,8 +39,17 @@ def find_problems(
     known: dict[str, type] = {"control": ControlSettings, "jobs": JobSettings, "run": RunSettings}
     if "legacy" in configuration:
         known["legacy"] = LegacySettings
+    # Pipelines are checked without a Control Service, and run without one.
+    if "jobs" not in configuration and (
+        "pipeline" in configuration or "pipelines" in configuration
+    ):
+        need_control = False
     if not need_control and "control" not in configuration:
         del known["control"]
+    if "pipeline" in configuration:
+        from pytest_vdkprobe.pipeline.settings import PipelineSettings  # noqa: PLC0415 - if it is there
+
+        known["pipeline"] = PipelineSettings
     warnings: list[str] = []
     problems = configuration.problems(known)
     wrong = {(problem.key or "").split(".")[0] for problem in problems}

@@ -7,6 +7,7 @@ files there, readable for its owner only, gone before anything is connected.
 
 from __future__ import annotations
 
+import base64
 import ssl
 import tempfile
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Protocol
 
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.errors import ConfigError
+
+BEGIN = "-----BEGIN"
 
 
 class PemSettings(Protocol):
@@ -71,7 +74,7 @@ def _pem(settings: PemSettings, name: str, base_dir: Path | None, key: str) -> s
     if ref is not None:
         text = ref.resolve(base_dir=base_dir, key=f"{key}.{name}", several_lines=True).reveal()
         # What can hold one line only, as many a CI system's settings, holds \n for its ends.
-        return text if "\n" in text else text.replace("\\n", "\n")
+        return unpacked(text if "\n" in text else text.replace("\\n", "\n"))
     file: str | None = getattr(settings, f"{name}_file")
     if file is None:
         return None
@@ -84,7 +87,7 @@ def _pem(settings: PemSettings, name: str, base_dir: Path | None, key: str) -> s
             key=f"{key}.{name}_file",
             to_try="check the path (relative ones start from the configuration's folder)",
         ) from exc
-    if "-----BEGIN" not in text:
+    if BEGIN not in text:
         raise ConfigError(
             f"The file {path} holds no PEM.",
             key=f"{key}.{name}_file",
@@ -92,6 +95,17 @@ def _pem(settings: PemSettings, name: str, base_dir: Path | None, key: str) -> s
             to_try="openssl turns other forms into PEM: openssl x509 -inform der -in FILE",
         )
     return text
+
+
+def unpacked(text: str) -> str:
+    """PEM that somebody packed in base64 once more, as in the data of a Kubernetes Secret."""
+    if BEGIN in text:
+        return text
+    try:
+        inside = base64.b64decode("".join(text.split()), validate=True).decode("ascii")
+    except ValueError:
+        return text
+    return inside if BEGIN in inside else text
 
 
 def _load(context: ssl.SSLContext, certificate: str, own: str, password: str) -> None:

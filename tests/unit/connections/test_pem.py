@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,17 @@ def test_a_key_in_one_line_is_read_and_leaves_no_file(
     monkeypatch.setenv("OWN_KEY", (files / "own.key").read_text().replace("\n", "\\n"))
     client_context(own(files, key_file=None, key=SecretRef(env="OWN_KEY")))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pem_in_base64_is_read_too(files: Path, tmp_path: Path) -> None:
+    for name in ("own.pem", "own.key"):
+        packed = base64.encodebytes((files / name).read_bytes())
+        (tmp_path / name).write_bytes(packed)
+    certificate = SecretRef(file=str(tmp_path / "own.pem"))
+    key = SecretRef(file=str(tmp_path / "own.key"))
+    client_context(
+        own(files, certificate_file=None, certificate=certificate, key_file=None, key=key)
+    )
 
 
 @pytest.mark.parametrize(

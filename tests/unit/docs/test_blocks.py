@@ -80,7 +80,7 @@ def test_commands_exist_with_these_options(block: Block) -> None:
         if tool not in OURS:
             continue
         words = [word for word in arguments if not word.startswith("-")]
-        depth = 0 if tool == "pytest" else 2 if words[:1] == ["sandbox"] else 1
+        depth = 0 if tool == "pytest" else 2 if words[:1] in (["sandbox"], ["pipeline"]) else 1
         known = help_of(tool, *words[:depth])
         for option in (word.partition("=")[0] for word in arguments if word.startswith("-")):
             assert ALIASES.get(option, option) in known, f"{tool} has no option {option}"

@@ -18,6 +18,7 @@ from pytest_vdkprobe.control.settings import ControlSettings
 from pytest_vdkprobe.endpoints.settings import EndpointTasksSettings
 from pytest_vdkprobe.jobs.settings import JobSettings
 from pytest_vdkprobe.journeys.settings import RunSettings
+from pytest_vdkprobe.pipeline.settings import PipelineSettings
 from pytest_vdkprobe.routes.kinds import SHIPPED, SIDES, kind_of
 from pytest_vdkprobe.routes.settings import RouteSettings
 from pytest_vdkprobe.sandbox.session import SandboxSettings
@@ -31,6 +32,7 @@ SECTIONS = {
     "routes": RouteSettings,
     "endpoints": EndpointTasksSettings,
     "run": RunSettings,
+    "pipeline": PipelineSettings,
     "sandbox": SandboxSettings,
     "legacy": LegacySettings,
     "upgrade": UpgradeSettings,
