@@ -61,7 +61,7 @@ def find_problems(
         problems += validate_jobs(jobs, file=configuration.name)
         for index, job in enumerate(jobs):
             problems += _raised(partial(_open_secrets, configuration, job, index))
-            if job.path is not None:
+            if job.is_own and not any(_about(problem, f"jobs.{index}.") for problem in problems):
                 problems += _raised(partial(_load_job, configuration, job, index, warnings))
     for section, many in SECTIONS.items():
         if many and section in configuration and section not in wrong:
@@ -107,9 +107,13 @@ def _load_job(
         settings=job,
         base_dir=configuration.base_dir,
         file=configuration.name,
-        key=f"jobs.{index}.path",
+        key=f"jobs.{index}.{'template' if job.path is None else 'path'}",
     )
     warnings += template.warnings
+
+
+def _about(problem: ConfigError, place: str) -> bool:
+    return (problem.key or "").startswith(place)
 
 
 def _open_secrets(configuration: Configuration, job: JobSettings, index: int) -> None:

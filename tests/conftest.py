@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_vdkprobe.config import registry
 from pytest_vdkprobe.secrets import REDACTOR
 
 pytest_plugins = ["pytester"]
@@ -29,6 +30,13 @@ def own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(REDACTOR, "_forms", set(REDACTOR._forms))
     monkeypatch.setattr(REDACTOR, "_long", REDACTOR._long)
     monkeypatch.setattr(REDACTOR, "_pattern", REDACTOR._pattern)
+
+
+@pytest.fixture(autouse=True)
+def own_kinds() -> None:
+    """What a test's conftest has registered is forgotten: the next may call its own alike."""
+    for one in registry.EVERY:
+        one.forget()
 
 
 @pytest.fixture(autouse=True)

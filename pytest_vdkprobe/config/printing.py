@@ -10,6 +10,7 @@ import msgspec
 
 from pytest_vdkprobe.config.origin import Key
 from pytest_vdkprobe.config.overrides import Given
+from pytest_vdkprobe.config.ownkind import OwnKind
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.secrets import MASK, redact
 
@@ -27,8 +28,7 @@ def is_secret_name(key: Key) -> bool:
 
 def rows(value: object, key: Key) -> Iterator[tuple[Key, object]]:
     """The settings inside `value`, one per leaf: tables and typed sections are walked alike."""
-    if isinstance(value, Given):
-        value = value.parsed
+    value = _bare(value)
     if isinstance(value, SecretRef):
         yield key, value
     elif isinstance(value, dict):
@@ -50,6 +50,12 @@ def rows(value: object, key: Key) -> Iterator[tuple[Key, object]]:
             yield from rows(item, (*key, str(index)))
     else:
         yield key, value
+
+
+def _bare(value: object) -> object:
+    if isinstance(value, Given):
+        return value.parsed
+    return {"kind": value.name, **value.table} if isinstance(value, OwnKind) else value
 
 
 def _as_reference(table: dict[str, Any]) -> object:

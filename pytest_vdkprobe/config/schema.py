@@ -20,6 +20,7 @@ from pytest_vdkprobe.config.filepath import MARK
 from pytest_vdkprobe.config.nearest import did_you_mean, nearest
 from pytest_vdkprobe.config.origin import Key, Origin, dotted
 from pytest_vdkprobe.config.overrides import Given
+from pytest_vdkprobe.config.ownkind import OwnKind
 from pytest_vdkprobe.config.printing import is_secret_name, printable
 from pytest_vdkprobe.config.secretref import FORMS, SecretRef
 from pytest_vdkprobe.config.words import (
@@ -95,6 +96,9 @@ class Fitting:
         bare = value.parsed if isinstance(value, Given) else value
         structs = [option for option in shape.types if isinstance(option, shapes.StructType)]
         if isinstance(bare, dict) and structs:
+            own = self._fit_own(bare, structs, key)
+            if own is not None:
+                return own
             chosen = structs[0] if len(structs) == 1 else self._by_kind(bare, structs, key)
             return self._fit_struct(bare, chosen, key)
         others = [option for option in shape.types if option not in structs]
@@ -106,10 +110,25 @@ class Fitting:
             return self._fit_secret(value, key)
         raise self._wrong(bare, shape, key)
 
+    def _fit_own(self, table: dict[str, Any], structs: list[shapes.StructType], key: Key) -> object:
+        """A table of a user's own kind, in the form of the member that stands for all of those."""
+        standin = next((struct.cls for struct in structs if issubclass(struct.cls, OwnKind)), None)
+        kind = plain(table.get("kind"))
+        if standin is None or not isinstance(kind, str) or kind in kinds_of(structs):
+            return None
+        wanted = standin.type_of(kind)
+        if wanted is None:
+            return None
+        self.convert(table, wanted, key)
+        fitted = self._fit_struct(table, _struct(wanted), key)
+        return {"kind": standin.__struct_config__.tag, "name": kind, "table": fitted}
+
     def _by_kind(
         self, table: dict[str, Any], structs: list[shapes.StructType], key: Key
     ) -> shapes.StructType:
-        kinds = kinds_of(structs)
+        kinds = kinds_of(struct for struct in structs if not issubclass(struct.cls, OwnKind))
+        own = [s.cls for s in structs if issubclass(s.cls, OwnKind)]
+        names = sorted({*kinds, *(name for cls in own for name in cls.names())})
         field = structs[0].tag_field or "kind"
         given = table.get(field)
         kind = (given.parsed if isinstance(given, Given) else given) if given is not None else None
@@ -119,15 +138,15 @@ class Fitting:
             raise self.complaint(
                 f"The setting {dotted(key)} does not say its {field}.",
                 (*key, field),
-                expected=f"{field} is one of {', '.join(sorted(kinds))}",
+                expected=f"{field} is one of {', '.join(names)}",
                 to_try=f'write {key[-1]} = {{ {field} = "{min(kinds)}", ... }}',
             )
         raise self.complaint(
             f"The setting {dotted(key)} has no such {field}.",
             (*key, field),
             value=kind if isinstance(kind, str) else None,
-            expected=f"one of {', '.join(sorted(kinds))}",
-            to_try=did_you_mean(kind, kinds) if isinstance(kind, str) else "write it in quotes",
+            expected=f"one of {', '.join(names)}",
+            to_try=did_you_mean(kind, names) if isinstance(kind, str) else "write it in quotes",
         )
 
     def _fit_struct(self, value: object, shape: shapes.StructType, key: Key) -> object:
@@ -279,6 +298,13 @@ class Fitting:
             value=_shown(fitted, place[len(key) :], place),
             to_try=to_try or None,
         )
+
+
+def _struct(wanted: type) -> shapes.StructType:
+    shape = shapes.type_info(wanted)
+    if not isinstance(shape, shapes.StructType):
+        raise TypeError(wanted)
+    return shape
 
 
 def _shown(fitted: object, inside: Key, key: Key) -> str | int | float | None:

@@ -8,6 +8,7 @@ from datetime import date
 
 from msgspec import inspect as shapes
 
+from pytest_vdkprobe.config.ownkind import OwnKind
 from pytest_vdkprobe.config.secretref import SecretRef
 
 SCALARS: tuple[tuple[type[shapes.Type], str, str], ...] = (
@@ -42,7 +43,11 @@ def in_words(shape: shapes.Type) -> str:  # noqa: PLR0911 - one line for each ty
 
 
 def _union_in_words(shape: shapes.UnionType) -> str:
-    kinds = kinds_of(option for option in shape.types if isinstance(option, shapes.StructType))
+    kinds = kinds_of(
+        option
+        for option in shape.types
+        if isinstance(option, shapes.StructType) and not issubclass(option.cls, OwnKind)
+    )
     if len(kinds) > 1:
         return f"a table of one of the kinds {', '.join(sorted(kinds))}"
     words = [in_words(option) for option in shape.types if not isinstance(option, shapes.NoneType)]

@@ -2,7 +2,7 @@
 
 Tokens live in memory only; each is a `Secret` from the moment it is read. They are renewed before
 they expire, and once when the service refuses one in between. A scheme is anything with `kind`,
-`authorize` and `refresh`: put a builder into `BUILDERS`, or override the fixture `vdk_auth`.
+`authorize` and `refresh`: bring one with `register_auth`, or override the fixture `vdk_auth`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from typing import Any, Protocol
 
 import msgspec
 
+from pytest_vdkprobe.config.registry import refuse_lacking
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.control.errors import ServiceFailure, checked, excerpt, status_line
 from pytest_vdkprobe.control.settings import (
+    LOGINS,
     ApiTokenSettings,
     AuthSettings,
     BearerSettings,
     ClientCredentialsSettings,
+    OwnAuthSettings,
 )
 from pytest_vdkprobe.control.transport import Answer
 from pytest_vdkprobe.errors import ConfigError, LoginError
@@ -261,8 +264,20 @@ def make_auth(
     def resolve(ref: SecretRef, key: str) -> Secret:
         return ref.resolve(environ, base_dir, key=key)
 
-    kind = str(type(settings).__struct_config__.tag)
-    return BUILDERS[kind](settings, resolve)
+    return build(settings, resolve)
+
+
+def build(settings: AuthSettings, resolve: Resolve) -> Auth:
+    """The scheme of these settings, ours or a user's own, with what reads its secrets."""
+    if not isinstance(settings, OwnAuthSettings):
+        return BUILDERS[str(type(settings).__struct_config__.tag)](settings, resolve)
+    login = LOGINS.get(settings.name)
+    if login is None:
+        raise LOGINS.unknown(settings.name, key="control.auth.kind")
+    made: Auth = login.make(msgspec.convert(settings.table, login.settings), resolve=resolve)
+    missing = [name for name in ("kind", "authorize", "refresh") if not hasattr(made, name)]
+    refuse_lacking("login", settings.name, missing, login.make)
+    return made
 
 
 def _fits_a_header(token: str) -> bool:

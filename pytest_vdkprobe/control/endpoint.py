@@ -16,7 +16,7 @@ import msgspec
 
 from pytest_vdkprobe.config.filepath import FilePath
 from pytest_vdkprobe.config.secretref import SecretRef
-from pytest_vdkprobe.control.auth import BUILDERS, Auth, Shared
+from pytest_vdkprobe.control.auth import Auth, Shared, build
 from pytest_vdkprobe.control.errors import checked, public_url
 from pytest_vdkprobe.control.exchanges import ExchangeLog
 from pytest_vdkprobe.control.network import Reason, Unanswered
@@ -214,7 +214,7 @@ class Endpoint:
         settings = self.settings.auth
         if isinstance(settings, BasicSettings):
             return _Basic(settings.user, resolve(settings.password, "password"))
-        return BUILDERS[str(type(settings).__struct_config__.tag)](settings, resolve)
+        return build(settings, resolve)
 
     def _make_transport(self) -> Transport:
         settings = self.settings

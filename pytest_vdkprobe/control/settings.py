@@ -6,12 +6,15 @@ secret is said before anything is created.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from pytest_vdkprobe.config import registry
 from pytest_vdkprobe.config.filepath import FilePath
+from pytest_vdkprobe.config.ownkind import OwnKind
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.secrets import REDACTOR
 
@@ -60,7 +63,54 @@ class BearerSettings(
     token: SecretRef
 
 
-AuthSettings = NoAuthSettings | ApiTokenSettings | ClientCredentialsSettings | BearerSettings
+class OwnAuthSettings(OwnKind, frozen=True, tag_field="kind", tag="own"):
+    """A scheme of the user's own, registered under `name`; its table is as its own type wants."""
+
+    @staticmethod
+    def type_of(name: str) -> type[msgspec.Struct] | None:
+        """The type of that scheme's settings, if there is one."""
+        found = LOGINS.get(name)
+        return None if found is None else found.settings
+
+    @staticmethod
+    def names() -> list[str]:
+        """The schemes that users have brought."""
+        return [name for name in LOGINS.names() if name not in SHIPPED_LOGINS]
+
+
+class Login(NamedTuple):
+    """A login scheme of a user's own."""
+
+    settings: type[msgspec.Struct]
+    """A msgspec.Struct tagged with the scheme's name, that forbids unknown fields."""
+    make: Callable[..., Any]
+    """Called with the settings, and with what reads a secret: `resolve(ref, key)`."""
+
+
+def register_auth(name: str, settings: type, make: Callable[..., Any] | None = None) -> None:
+    """Let `control.auth`, and that of HTTP endpoints, be `{ kind = "name", ... }`; see `Login`.
+
+    One class will do if it has the type of its settings as its attribute `settings`. What is made
+    has `kind`, `authorize(post)` and `refresh()`, as control.auth.Auth says.
+    """
+    wanted: Any = settings
+    if make is None:
+        wanted, make = getattr(settings, "settings", None), settings
+    registry.refuse_unless_struct("login", name, wanted, make)
+    registry.refuse_unless_called_with("login", name, make, {"resolve": ""}, make)
+    registry.refuse_lacking(
+        "login", name, registry.methods_lacking(make, ("authorize", "refresh")), make
+    )
+    LOGINS.add(name, Login(wanted, make), brought=make)
+
+
+SHIPPED_LOGINS = ("none", "api-token", "client-credentials", "bearer", "basic", "own")
+LOGINS: registry.Registry[Login] = registry.Registry("login", register_auth, lambda: SHIPPED_LOGINS)
+"""What users have brought."""
+
+AuthSettings = (
+    NoAuthSettings | ApiTokenSettings | ClientCredentialsSettings | BearerSettings | OwnAuthSettings
+)
 
 
 class ControlSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

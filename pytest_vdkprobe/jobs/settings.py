@@ -34,7 +34,7 @@ class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     name: str
     """What the journey is called; the job is named after it and the run (see `exact_name`)."""
     template: str = DEFAULT_TEMPLATE
-    """A shipped template: `proof` or `sql`. Left out when `path` is given."""
+    """A template: `proof`, `sql`, or a registered one. Left out when `path` is given."""
     path: str | None = None
     """The user's own job directory; relative ones start from the configuration's folder."""
     exact_name: bool = False
@@ -71,6 +71,18 @@ class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         """What `load_template` is to load: the path if there is one, else the template's name."""
         return self.path or self.template
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the job is the user's: a directory, or a template that somebody has brought."""
+        from pytest_vdkprobe.jobs.template import (  # noqa: PLC0415 - a cycle else
+            TEMPLATES,
+            shipped_templates,
+        )
+
+        if self.path is not None or self.template in shipped_templates():
+            return self.path is not None
+        return TEMPLATES.get(self.template) is not None
+
     def remote_name(self, run_id: str) -> str:
         """The job's name on the platform in this run."""
         return self.name if self.exact_name else with_suffix(self.name, run_suffix(run_id))
@@ -90,7 +102,10 @@ class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     def validate(self, *, file: str | None = None, key: str = "jobs") -> list[ConfigError]:
         """Everything that is wrong with the entry itself; its directory is `load_template`'s."""
-        from pytest_vdkprobe.jobs.template import shipped_templates  # noqa: PLC0415 - a cycle else
+        from pytest_vdkprobe.jobs.template import (  # noqa: PLC0415 - a cycle else
+            TEMPLATES,
+            shipped_templates,
+        )
 
         problems: list[ConfigError] = []
 
@@ -124,15 +139,19 @@ class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             )
         elif self.path is not None and not self.path.strip():
             wrong("The job's path is empty.", "path", self.path, "name the folder, or remove path")
-        elif self.path is None and self.template not in shipped_templates():
+        elif (
+            self.path is None
+            and self.template not in shipped_templates()
+            and TEMPLATES.get(self.template) is None
+        ):
             wrong(
-                "There is no shipped template of this name.",
+                "There is no template of this name.",
                 "template",
                 self.template,
                 f'for a folder of your own write path = "{self.template}"',
-                expected=" or ".join(shipped_templates()),
+                expected=" or ".join(TEMPLATES.names()),
             )
-        if self.proves and self.path is None:
+        if self.proves and not self.is_own:
             wrong(
                 "Only a directory of your own is told whether it proves.",
                 "proves",
@@ -183,7 +202,7 @@ def validate_jobs(
         place = f"{key}.{index}"
         problems += job.validate(file=file, key=place)
         names = {job.name: place}
-        if job.path is not None and not job.proves:
+        if job.is_own and not job.proves:
             names[job.companion().name] = f"the companion of {place}"
         for name, whose in names.items():
             if name in taken:

@@ -7,12 +7,13 @@ into code: a quote in a value is then a quote, not a broken or a rewritten step.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pytest_vdkprobe.config import registry
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.jobs import jobini
 from pytest_vdkprobe.jobs.folder import LARGE_BYTES, read_folder, steps_of
@@ -107,6 +108,41 @@ def shipped_templates() -> tuple[str, ...]:
     return tuple(sorted(name for name in found if name != INGESTION))
 
 
+def register_template(name: str, make: Callable[..., str | Path] | str | Path) -> None:
+    """Let jobs have `template = "name"`: a job's folder, or a function that is given the entry's
+    JobSettings and returns one, perhaps written by itself.
+
+    Raises ConfigError, which says what is lacking.
+    """
+    if not isinstance(make, str | Path):
+        registry.refuse_unless_called_with("template", name, make, {}, make)
+    TEMPLATES.add(name, make, brought=make)
+
+
+TEMPLATES: registry.Registry[Callable[..., str | Path] | str | Path] = registry.Registry(
+    "template", register_template, shipped_templates
+)
+"""What users have brought."""
+
+
+def _made(name: str, settings: JobSettings | None, file: str | None, key: str) -> Path | None:
+    """The folder of a template that a user has brought; None if nobody has."""
+    make = TEMPLATES.get(name)
+    if make is None:
+        return None
+    folder = make if isinstance(make, str | Path) else make(settings)
+    if isinstance(folder, str | Path):
+        return Path(folder).absolute()
+    raise ConfigError(
+        f"The template {name} made no folder.",
+        file=file,
+        key=key,
+        value=folder,
+        expected="the path of a job's folder",
+        to_try=f"return one in {registry.place_of(make)}",
+    )
+
+
 def load_template(
     name_or_path: str | Path,
     *,
@@ -134,7 +170,10 @@ def load_template(
             ini=JobIni(team=team),
         )
     else:
-        template = _load_own(name_or_path, base_dir, file, key)
+        own = None
+        if settings is not None and settings.path is None and isinstance(name_or_path, str):
+            own = _made(name_or_path, settings, file, key)
+        template = _load_own(own or name_or_path, base_dir, file, key)
     return template if settings is None else _configured(template, settings)
 
 

@@ -1,7 +1,8 @@
 """The kinds of targets and readers: by name, the settings that each takes and what makes one.
 
 Ours are found by the name of their module, so that a route to a file loads no database driver. A
-user's are registered in a `conftest.py`, and are checked, told and used in the same way.
+user's are registered by the hook `pytest_vdkprobe_register`, in a `conftest.py`, or by an entry
+point (`pytest_vdkprobe.targets`, `pytest_vdkprobe.readers`), and are used in the same way.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from pytest_vdkprobe.config.nearest import did_you_mean
-from pytest_vdkprobe.errors import ConfigError
+from pytest_vdkprobe.config import registry
+from pytest_vdkprobe.config.registry import Registry
 
 Side = Literal["target", "reader"]
 SIDES: tuple[Side, ...] = ("target", "reader")
@@ -44,33 +45,63 @@ SHIPPED: Mapping[Side, Mapping[str, tuple[str, str, str]]] = {
 }
 """Where each of ours is: its module, its settings, what makes one."""
 
-_REGISTERED: dict[tuple[Side, str], Kind] = {}
+METHODS: Mapping[Side, tuple[str, ...]] = {
+    "target": ("prepare", "send", "remove", "close", "__enter__", "__exit__"),
+    "reader": ("prepare", "observe", "remove", "close", "__enter__", "__exit__"),
+}
+"""What a class must have to be one; targets.target and readers.reader say what each does."""
 
 
-def register_target(name: str, settings: type, make: Callable[..., Any]) -> None:
-    """Let routes have `target = { kind = "name", ... }`; see `Kind` for the two arguments."""
-    _REGISTERED["target", name] = Kind(settings, make)
+def register_target(name: str, settings: type, make: Callable[..., Any] | None = None) -> None:
+    """Let routes have `target = { kind = "name", ... }`; see `Kind` for the two arguments.
+
+    One class will do if it has the type of its settings as its attribute `settings`. Raises
+    ConfigError, which says what is lacking.
+    """
+    _register("target", name, settings, make)
 
 
-def register_reader(name: str, settings: type, make: Callable[..., Any]) -> None:
-    """Let routes have `reader = { kind = "name", ... }`; see `Kind` for the two arguments."""
-    _REGISTERED["reader", name] = Kind(settings, make)
+def register_reader(name: str, settings: type, make: Callable[..., Any] | None = None) -> None:
+    """Let routes have `reader = { kind = "name", ... }`; as `register_target`."""
+    _register("reader", name, settings, make)
+
+
+def _register(side: Side, name: str, settings: object, make: Any) -> None:
+    if make is None:
+        settings, make = getattr(settings, "settings", None), settings
+    registry.refuse_unless_struct(side, name, settings, make)
+    given = {"leases": "", "base_dir": ""}
+    registry.refuse_unless_called_with(side, name, make, given, make)
+    lacks = registry.methods_lacking(make, METHODS[side])
+    registry.refuse_lacking(side, name, lacks, make)
+    kind = Kind(settings, make)  # type: ignore[arg-type]  # checked above
+    REGISTRIES[side].add(name, kind, brought=make)
+
+
+REGISTRIES: Mapping[Side, Registry[Kind]] = {
+    "target": Registry("target", register_target, lambda: SHIPPED["target"]),
+    "reader": Registry("reader", register_reader, lambda: SHIPPED["reader"]),
+}
+"""What users have brought."""
 
 
 def kind_of(side: Side, name: str, *, file: str | None = None, key: str | None = None) -> Kind:
     """The kind called `name`. Raises ConfigError, naming file and key, for one nobody knows."""
-    if (side, name) in _REGISTERED:
-        return _REGISTERED[side, name]
     if name in SHIPPED[side]:
         module, settings, make = SHIPPED[side][name]
         loaded = importlib.import_module(module)
         return Kind(getattr(loaded, settings), getattr(loaded, make))
-    known = sorted({*SHIPPED[side], *(other for of, other in _REGISTERED if of == side)})
-    raise ConfigError(
-        f"There is no kind of {side} called {name}.",
-        file=file,
-        key=key,
-        value=name,
-        expected="one of " + ", ".join(known),
-        to_try=did_you_mean(name, known),
-    )
+    found = REGISTRIES[side].get(name)
+    if found is None:
+        raise REGISTRIES[side].unknown(name, file=file, key=key)
+    return found
+
+
+def require_end(side: Side, made: Any, kind: Kind) -> Any:
+    """What a kind has made, if it is one: a function shows only now what it makes."""
+    missing = [one for one in (*METHODS[side], "losses") if not hasattr(made, one)]
+    if side == "target" and not hasattr(made, "batch"):
+        missing.append("batch")
+    name = str(kind.settings.__struct_config__.tag)
+    registry.refuse_lacking(side, name, missing, kind.make)
+    return made

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.readers.returned import ReturnedFileReader
 from pytest_vdkprobe.routes.by_job import MADE_HERE, Instructions, PlaceOnly, instructions
-from pytest_vdkprobe.routes.kinds import SIDES, Kind, Side, kind_of
+from pytest_vdkprobe.routes.kinds import SIDES, Kind, Side, kind_of, require_end
 from pytest_vdkprobe.routes.passage import Passage
 from pytest_vdkprobe.routes.settings import DIRECT, JOB, ByJob, RouteSettings
 from pytest_vdkprobe.waiting import Deadline
@@ -197,7 +197,8 @@ class Route:
         key = ("routes", str(self.index), side)
         kind = self._kind(side)
         settings = self.configuration.table(key, kind.settings, placeholders=placeholders)
-        return kind.make(settings, leases=self._leases, base_dir=self.configuration.base_dir)
+        made = kind.make(settings, leases=self._leases, base_dir=self.configuration.base_dir)
+        return require_end(side, made, kind)
 
     def _kind(self, side: Side) -> Kind:
         name = getattr(self.settings, side).kind

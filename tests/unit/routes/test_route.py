@@ -17,8 +17,7 @@ from tests.unit.routes.ends import Pipe, PipeSettings
 
 
 @pytest.fixture(autouse=True)
-def pipe_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kinds, "_REGISTERED", {})
+def pipe_kind() -> None:
     kinds.register_target("pipe", PipeSettings, Pipe)
     kinds.register_reader("pipe", PipeSettings, Pipe)
 
