@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,7 +20,7 @@ import pytest
 
 from pytest_vdkprobe.config.nearest import did_you_mean
 from pytest_vdkprobe.errors import ConfigError, ProbeError
-from pytest_vdkprobe.journeys import collection, errands, scheduling, step_fixtures
+from pytest_vdkprobe.journeys import answers, collection, errands, scheduling, step_fixtures
 from pytest_vdkprobe.journeys.patterns import Pattern
 from pytest_vdkprobe.journeys.results import Results
 from pytest_vdkprobe.journeys.run import RUN_KEY, Run
@@ -29,6 +29,7 @@ from pytest_vdkprobe.journeys.session import StepRunner
 from pytest_vdkprobe.journeys.signals import Interruption
 from pytest_vdkprobe.journeys.sources import Source, find_sources
 from pytest_vdkprobe.journeys.steps import TEST_PREFIX
+from pytest_vdkprobe.kinds import Kinds
 from pytest_vdkprobe.observe.ending import Ending
 from pytest_vdkprobe.observe.live import LiveLine, LogLines
 from pytest_vdkprobe.observe.redaction import Redaction
@@ -51,10 +52,10 @@ FALSE = ("", "0", "false", "no", "off")
 def activate(config: pytest.Config) -> None:
     """Load the configuration, make the run, register what it consists of."""
     try:
+        config.hook.pytest_vdkprobe_register(config=config, kinds=Kinds())
         run, tables = _make_run(config)
         known, wrong = find_sources(run.configuration)
-        for problem in wrong:
-            raise problem
+        _refuse([*wrong, *_objections(config, run.configuration)])
         chosen, patterns = _choose(config, known)
     except ProbeError as problem:
         raise pytest.UsageError(redact(str(problem))) from problem
@@ -83,6 +84,12 @@ def activate(config: pytest.Config) -> None:
     manager.register(Redaction(), "vdkprobe-redaction")
 
 
+def _objections(config: pytest.Config, configuration: Configuration) -> list[ConfigError]:
+    """What users' hooks have against the configuration."""
+    hook = config.hook.pytest_vdkprobe_configured
+    return answers.problems_told(config, hook(config=config, configuration=configuration))
+
+
 def _register_reporting(config: pytest.Config, run: Run, tables: dict[str, Any] | None) -> None:
     manager = config.pluginmanager
     results = Results(run, config)
@@ -94,8 +101,9 @@ def _register_reporting(config: pytest.Config, run: Run, tables: dict[str, Any] 
         report=report,
         junit=Path(junit).absolute() if junit else None,
         metrics_file=metrics_file,
+        config=config,
     )
-    if metrics_file is not None:
+    if metrics_file is not None or answers.implemented(config, "pytest_vdkprobe_metrics"):
         from pytest_vdkprobe.observe.rounds import RoundMetrics  # noqa: PLC0415 - if asked for
 
         ending.rounds = RoundMetrics(run.metrics)
@@ -161,6 +169,10 @@ def _refuse_problems(configuration: Configuration, tables: dict[str, Any] | None
     if tables is not None:
         from pytest_vdkprobe.sandbox.engine_addresses import EXAMPLES as examples  # noqa: N811, PLC0415 - only for sandbox
     problems, _ = find_problems(configuration, need_control=False, placeholders=examples)
+    _refuse(problems)
+
+
+def _refuse(problems: Sequence[ConfigError]) -> None:
     if problems:
         raise pytest.UsageError(redact("\n\n".join(str(problem) for problem in problems)))
 

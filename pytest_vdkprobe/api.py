@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 from pytest_vdkprobe.accounting.account import Account
+from pytest_vdkprobe.accounting.expectation import Expectation
+from pytest_vdkprobe.accounting.observation import Observation
+from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
 from pytest_vdkprobe.accounting.profiles import Profile
+from pytest_vdkprobe.accounting.stream import Arrival, StreamObserver
 from pytest_vdkprobe.config import Configuration
+from pytest_vdkprobe.config.secretref import SecretRef
+from pytest_vdkprobe.config.sections import register_section
+from pytest_vdkprobe.control.auth import Auth, PostForm
 from pytest_vdkprobe.control.client import ControlClient
-from pytest_vdkprobe.control.settings import ControlSettings
+from pytest_vdkprobe.control.settings import ControlSettings, register_auth
 from pytest_vdkprobe.errors import (
     ConfigError,
+    Finding,
     NoEvidence,
     PlatformFailure,
     ProbeError,
     WaitFailure,
 )
 from pytest_vdkprobe.jobs.settings import JobSettings
+from pytest_vdkprobe.jobs.template import JobTemplate, register_template
 from pytest_vdkprobe.journeys.data_job import DataJobSubject
 from pytest_vdkprobe.journeys.endpoint_subject import EndpointTasks
 from pytest_vdkprobe.journeys.route_job import RouteJob
 from pytest_vdkprobe.journeys.run import Run
 from pytest_vdkprobe.journeys.steps import StepRecord
 from pytest_vdkprobe.journeys.upgrade_subject import Upgrade
+from pytest_vdkprobe.kinds import Kinds
+from pytest_vdkprobe.leases import LeaseStore
 from pytest_vdkprobe.metrics.recorder import Recorder
+from pytest_vdkprobe.readers.reader import Reader
+from pytest_vdkprobe.records import ColumnType, Record, wire_json
 from pytest_vdkprobe.routes.kinds import register_reader, register_target
 from pytest_vdkprobe.routes.passage import Passage
 from pytest_vdkprobe.routes.route import Route
 from pytest_vdkprobe.secrets import Secret, redact
+from pytest_vdkprobe.targets.target import Target
 from pytest_vdkprobe.verdicts import Verdict
 from pytest_vdkprobe.waiting import Deadline, wait_until
 
 __all__ = [
     "Account",
+    "Arrival",
+    "Auth",
+    "ColumnType",
     "ConfigError",
     "Configuration",
     "ControlClient",
@@ -38,23 +55,41 @@ __all__ = [
     "DataJobSubject",
     "Deadline",
     "EndpointTasks",
+    "Expectation",
+    "Finding",
     "JobSettings",
+    "JobTemplate",
+    "Kinds",
+    "LeaseStore",
     "NoEvidence",
+    "Observation",
+    "Outcome",
     "Passage",
     "PlatformFailure",
+    "PostForm",
     "ProbeError",
     "Profile",
+    "Reader",
+    "Record",
     "Recorder",
     "Route",
     "RouteJob",
     "Run",
     "Secret",
+    "SecretRef",
+    "SendResult",
     "StepRecord",
+    "StreamObserver",
+    "Target",
     "Upgrade",
     "Verdict",
     "WaitFailure",
     "redact",
+    "register_auth",
     "register_reader",
+    "register_section",
     "register_target",
+    "register_template",
     "wait_until",
+    "wire_json",
 ]

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from pytest_vdkprobe.errors import NoEvidence
+from pytest_vdkprobe.journeys.answers import amend
 from pytest_vdkprobe.journeys.exchanges import keep_exchanges
 from pytest_vdkprobe.journeys.judging import SKIPPED, as_data, expect, judge
 from pytest_vdkprobe.journeys.run import Run
@@ -97,6 +98,7 @@ class StepRunner:
                 to_try="give the run more time (run.timeout_s), or leave slow steps out "
                 "(--vdk-quick)",
             )
+        item.config.hook.pytest_vdkprobe_step_starting(config=item.config, step=step)
 
     def _blocker(self, step: StepRecord) -> Outcome | None:
         """The first need that did not pass, or None."""
@@ -138,6 +140,8 @@ class StepRunner:
         data = as_data(call, verdict, finding, what=what, step=step)
         if step is not None:
             verdict = expect(data, step)
+            if call.when != "teardown":
+                verdict = amend(item.config, data, finding)
         if step is not None and call.when != "teardown":
             self._remember(step, data)
             if verdict in BAD:
@@ -152,6 +156,10 @@ class StepRunner:
             # A finding says all there is to say; where it was raised matters to who debugs us.
             if finding is not None and not (wants_traceback(item.config) and call.excinfo):
                 report.longrepr = presentable(str(finding), LONGEST * 5)
+            elif call.excinfo is None:
+                report.longrepr = presentable(_in_words(data), LONGEST * 5)
+        elif verdict == Verdict.PASS and report.failed:
+            report.outcome, report.when, report.longrepr = "passed", "call", None
         properties = _properties(self.run, data)
         item.user_properties += properties
         report.user_properties += properties
@@ -172,6 +180,12 @@ def _shape(report: pytest.TestReport, call: pytest.CallInfo[Any], verdict: Verdi
     report.outcome = "failed"
     if call.when != "teardown":
         report.when = "call" if verdict == Verdict.FAIL else "setup"
+
+
+def _in_words(data: dict[str, Any]) -> str:
+    """A judgement that nothing was raised for: a hook has given it."""
+    lines = [f"  {label + ':':<10} {text}" for label, text in data["lines"]]
+    return "\n".join([data["what"], *lines])
 
 
 def wants_traceback(config: pytest.Config) -> bool:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from pytest_vdkprobe.errors import ConfigError
+from pytest_vdkprobe.journeys.answers import wrong_answer
 from pytest_vdkprobe.journeys.run import RUN_KEY
 
 
@@ -21,13 +22,11 @@ def subjects(config: pytest.Config, kind: str) -> list[str]:
     told = config.hook.pytest_vdkprobe_subjects(
         config=config, configuration=configuration, kind=kind
     )
-    if told is not None and (isinstance(told, str) or not all(isinstance(n, str) for n in told)):
-        raise ConfigError(
-            "The hook pytest_vdkprobe_subjects returned something that is no list of names.",
-            key=kind,
-            value=told,
-            expected="a list of strings, or None",
-        )
+    if told is not None and not (
+        isinstance(told, list | tuple) and all(isinstance(name, str) for name in told)
+    ):
+        expected = f"a list of the names that {kind} has, or None"
+        raise wrong_answer(config, "pytest_vdkprobe_subjects", told, expected)
     if told is None:
         names = [table.name for table in configuration.sections(kind, Named)]
     else:

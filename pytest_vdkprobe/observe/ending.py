@@ -6,12 +6,14 @@ workers gone, and pytest's terminal has not summed up yet.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pytest_vdkprobe.errors import Finding, ProbeError
+from pytest_vdkprobe.journeys import answers
 from pytest_vdkprobe.journeys.results import Results
 from pytest_vdkprobe.observe.rounds import RoundMetrics
 from pytest_vdkprobe.observe.summary import Summary
@@ -27,7 +29,9 @@ class Ending:
         report: Path | None,
         junit: Path | None,
         metrics_file: Path | None = None,
+        config: pytest.Config,
     ) -> None:
+        self.config = config
         self.results = results
         self.report = report
         self.junit = junit
@@ -74,14 +78,7 @@ class Ending:
         """The files that were asked for. One that is not there makes a green run an error."""
         if self.rounds is not None:
             self.rounds.record(self.results)
-        if self.metrics_file is not None:
-            from pytest_vdkprobe.observe.exposition import Exposition  # noqa: PLC0415 - if asked for
-            from pytest_vdkprobe.observe.textfile import write_metrics  # noqa: PLC0415 - as above
-
-            try:
-                write_metrics(self.metrics_file, Exposition(self.results.run.metrics.cells.items))
-            except OSError as exc:
-                self.results.add_problem(_unwritten("--vdk-metrics-file", exc))
+            self._write_metrics()
         if self.junit is not None:
             from pytest_vdkprobe.observe.junit import finish_junit  # noqa: PLC0415 - when asked for
 
@@ -89,14 +86,55 @@ class Ending:
                 finish_junit(self.junit)
             except OSError as exc:
                 self.results.add_problem(_unwritten("--junit-xml", exc))
-        if self.report is not None:
-            from pytest_vdkprobe.observe.report import write_report  # noqa: PLC0415 - when asked for
+        self._write_report(pytests)
 
+    def _write_metrics(self) -> None:
+        from pytest_vdkprobe.observe.exposition import Exposition  # noqa: PLC0415 - if asked for
+        from pytest_vdkprobe.observe.textfile import write_metrics  # noqa: PLC0415 - as above
+
+        exposition = Exposition(self.results.run.metrics.cells.items)
+        if self.metrics_file is not None:
             try:
-                write_report(self.report, self.results, self.results.exit_code(pytests))
+                write_metrics(self.metrics_file, exposition)
+            except OSError as exc:
+                self.results.add_problem(_unwritten("--vdk-metrics-file", exc))
+        hook = self.config.hook.pytest_vdkprobe_metrics
+        if answers.implemented(self.config, "pytest_vdkprobe_metrics"):
+            text = exposition.text().decode()
+            self._ask("pytest_vdkprobe_metrics", lambda: hook(config=self.config, text=text))
+
+    def _write_report(self, pytests: int) -> None:
+        asked = answers.implemented(self.config, "pytest_vdkprobe_report")
+        if self.report is None and not asked:
+            return
+        from pytest_vdkprobe.observe.report import as_told, write_report  # noqa: PLC0415 - ditto
+
+        added = None
+        if asked:
+            document = as_told(self.results, self.results.exit_code(pytests))
+            hook = self.config.hook.pytest_vdkprobe_report
+            added = self._ask(
+                "pytest_vdkprobe_report",
+                lambda: answers.additions(self.config, hook(config=self.config, report=document)),
+            )
+        if self.report is not None:
+            try:
+                write_report(self.report, self.results, self.results.exit_code(pytests), added)
                 self._written = True
             except OSError as exc:
                 self.results.add_problem(_unwritten("--vdk-report", exc))
+
+    def _ask(self, name: str, hook: Callable[[], Any]) -> Any:
+        """Let users' hooks do what they want; one that breaks must not hide the run's end."""
+        try:
+            return hook()
+        except Finding as finding:
+            self.results.add_problem(finding)
+        except Exception as exc:  # noqa: BLE001 - the summary of the run matters more
+            text = f"The hook {name} broke: {type(exc).__name__}: {exc}."
+            places = answers.places(self.config, name)
+            self.results.add_problem(ProbeError(text, to_try=f"correct it in {places}"))
+        return None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

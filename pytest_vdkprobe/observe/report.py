@@ -17,12 +17,15 @@ FORMAT = 1
 """Raised when a key changes its meaning or goes."""
 
 
-def write_report(path: Path, results: Results, exit_code: int) -> None:
+def write_report(
+    path: Path, results: Results, exit_code: int, added: dict[str, Any] | None = None
+) -> None:
     """Write the file, whole or not at all. Nothing in it is secret: who collects it may read it.
 
     Raises OSError.
     """
-    text = json.dumps(as_document(results, exit_code), indent=2, ensure_ascii=False)
+    document = as_document(results, exit_code) | ({"added": added} if added else {})
+    text = json.dumps(document, indent=2, ensure_ascii=False)
     content = (redact(text) + "\n").encode("utf-8", "backslashreplace")
     if path.is_symlink() or (path.exists() and not path.is_file()):
         # A link, a pipe or a device is written to, never replaced: root could replace /dev/null.
@@ -30,6 +33,12 @@ def write_report(path: Path, results: Results, exit_code: int) -> None:
         return
     write_durably(path, content)
     path.chmod(0o644)
+
+
+def as_told(results: Results, exit_code: int) -> dict[str, Any]:
+    """The report as hooks are given it: a copy, and as redacted as the file."""
+    told: dict[str, Any] = json.loads(redact(json.dumps(as_document(results, exit_code))))
+    return told
 
 
 def as_document(results: Results, exit_code: int) -> dict[str, Any]:

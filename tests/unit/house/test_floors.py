@@ -41,7 +41,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"journeys"}),
     frozenset({"observe"}),
     frozenset({"watch"}),
-    frozenset({"fixtures", "plugin", "activation", "problems", "hookspecs", "api", "cli"}),
+    frozenset({"fixtures", "plugin", "activation", "problems", "hookspecs", "kinds", "api", "cli"}),
 )
 """Ground floor first. A room sees every floor below its own, and not its neighbours."""
 
