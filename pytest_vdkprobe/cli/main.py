@@ -17,7 +17,7 @@ from pytest_vdkprobe.errors import ConfigError, Finding, ProbeError
 from pytest_vdkprobe.secrets import redact
 from pytest_vdkprobe.verdicts import EXIT_CODES, Verdict, verdict_of
 
-GROUPS = ("sandbox", "check", "pipeline")
+GROUPS = ("sandbox", "check", "history", "pipeline")
 USAGE_ERROR = 4
 """As pytest: a wrong command line, and so an unusable configuration."""
 INTERRUPTED = 130
@@ -78,7 +78,11 @@ def build_parser() -> Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
-    parsed = build_parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["history"]:
+        # Its first argument may be left out, which argparse can't tell from the command after it.
+        words[1:] = importlib.import_module("pytest_vdkprobe.cli.history").arranged(words[1:])
+    parsed = build_parser().parse_args(words)
     try:
         return int(parsed.run(parsed))
     except Finding as finding:

@@ -242,7 +242,7 @@ OURS = Revision(
             primary key (execution_step_id, position))""",
         "create index execution_of_pipeline on execution (pipeline, kind, status, updated_on)",
         "create index step_of_execution on execution_step (execution_id, step_name)",
-        "create index model_of_step on execution_step_model (execution_step_id)",
+        "create unique index model_of_step on execution_step_model (execution_step_id, path)",
     ),
     down=(
         "drop index execution_of_pipeline",

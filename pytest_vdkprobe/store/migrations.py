@@ -19,7 +19,7 @@ from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.store.address import Address
 from pytest_vdkprobe.store.database import Work
 from pytest_vdkprobe.store.engine import EngineWork, make_engine, schema_name, transaction
-from pytest_vdkprobe.store.versions import lock, read_version, stamp, version_table
+from pytest_vdkprobe.store.versions import lock, read_version, stamp, stamping, version_table
 
 if TYPE_CHECKING:
     from alembic.runtime.environment import EnvironmentContext
@@ -94,8 +94,31 @@ class Migrations:
 
         return self._migrate(address, steps, create=False)
 
-    def sql(self, dialect: str, *, start: str | None, end: str, down: bool = False) -> str:
-        """The statements from one revision to another, run by nobody."""
+    def sql_for(self, address: Address, revision: str, *, down: bool = False) -> str:
+        """The statements that would take this database to a revision."""
+        known = None
+        if address.file is None or address.file.exists():
+            with self._work(address) as (_, work):
+                known = read_version(work, self.room)
+                found = known or self._adopted(work)
+        else:
+            found = None
+        adopting = found is not None and known is None
+        return self.sql(address.dialect, start=found, end=revision, down=down, adopting=adopting)
+
+    def sql(
+        self,
+        dialect: str,
+        *,
+        start: str | None,
+        end: str,
+        down: bool = False,
+        adopting: bool = False,
+    ) -> str:
+        """The statements from one revision to another, run by nobody.
+
+        `adopting` notes first that the tables are at `start`.
+        """
         script = self._script()
 
         def steps(_: Any, __: Any) -> Any:
@@ -115,6 +138,8 @@ class Migrations:
         if dialect == "postgresql":
             path = quoted(self._schema)
             head += f"create schema if not exists {path};\nset local search_path to {path};\n"
+        if adopting and start is not None:
+            head += "".join(f"{statement};\n" for statement in stamping(self.room, start))
         return f"{head}\n{buffer.getvalue()}commit;\n"
 
     def _migrate(

@@ -41,16 +41,24 @@ def read_version(work: Work, room: str) -> str | None:
     return str(found[0][0]) if found else None
 
 
+def stamping(room: str, revision: str) -> tuple[str, ...]:
+    """The statements that note, for the first time, that the room's tables are at `revision`."""
+    table = version_table(room)
+    return (
+        f"""create table {table} (version_num varchar(32) not null,
+            constraint {table}_pkc primary key (version_num))""",
+        f"insert into {table} values ('{revision}')",  # noqa: S608 - names and ids of ours
+    )
+
+
 def stamp(work: Work, room: str, revision: str) -> None:
     """Note that the room's tables are at `revision`."""
     table = version_table(room)
+    create, insert = stamping(room, revision)
     if table not in table_names(work):
-        work.change(
-            f"create table {table} (version_num varchar(32) not null,"
-            f" constraint {table}_pkc primary key (version_num))"
-        )
+        work.change(create)
     work.change(f"delete from {table}")  # noqa: S608 - a name of ours
-    work.change(f"insert into {table} values (:revision)", revision=revision)  # noqa: S608 - as above
+    work.change(insert)
 
 
 def lock(work: Work, room: str, *, patience_s: float = LOCK_PATIENCE_S) -> None:
