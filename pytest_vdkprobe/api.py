@@ -29,6 +29,7 @@ from pytest_vdkprobe.journeys.endpoint_subject import EndpointTasks
 from pytest_vdkprobe.journeys.route_job import RouteJob
 from pytest_vdkprobe.journeys.run import Run
 from pytest_vdkprobe.journeys.steps import StepRecord
+from pytest_vdkprobe.journeys.table_subject import TablesSubject
 from pytest_vdkprobe.journeys.upgrade_subject import Upgrade
 from pytest_vdkprobe.kinds import Kinds
 from pytest_vdkprobe.leases import LeaseStore
@@ -80,6 +81,7 @@ __all__ = [
     "SendResult",
     "StepRecord",
     "StreamObserver",
+    "TablesSubject",
     "Target",
     "Upgrade",
     "Verdict",

@@ -25,9 +25,14 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.journeys.data_job import DataJobSubject
     from pytest_vdkprobe.journeys.endpoint_subject import EndpointTasks
     from pytest_vdkprobe.journeys.route_job import RouteJob
+    from pytest_vdkprobe.journeys.table_subject import TablesSubject
     from pytest_vdkprobe.journeys.upgrade_subject import Upgrade
     from pytest_vdkprobe.metrics.recorder import Recorder
     from pytest_vdkprobe.routes.route import Route
+
+
+USE_CONTROL = {"vdk_control", "vdk_tables"}
+"""Fixtures through which a step may call the Control Service."""
 
 
 @pytest.fixture(scope="session")
@@ -183,6 +188,34 @@ def vdk_route_job(vdk_route: Route, vdk_control: ControlClient, vdk_run: Run) ->
         yield job
 
 
+@pytest.fixture(scope="module")
+def vdk_tables(
+    vdk_subject: str, vdk_run: Run, request: pytest.FixtureRequest
+) -> Iterator[TablesSubject]:
+    """The tables of this journey, and the data job that fills them and moves their rows.
+
+    Module scope: one for each journey. Where a Control Service is configured it comes from
+    `vdk_control`. Tables and job are removed at the end whatever happened, and a run that was
+    killed leaves leases by which the next one removes them.
+    """
+    from pytest_vdkprobe.journeys.table_subject import open_tables  # noqa: PLC0415 - if wanted
+
+    client = None
+    if "control" in vdk_run.configuration:
+        client = request.getfixturevalue("vdk_control")
+    with open_tables(vdk_subject, vdk_run, client) as subject:
+        yield subject
+
+
+@pytest.fixture
+def vdk_move(request: pytest.FixtureRequest) -> str:
+    """A way of moving rows from table to table: each of the entry's `moves` is a step.
+
+    Function scope; parametrized by the configuration.
+    """
+    return str(request.param)
+
+
 @pytest.fixture
 def vdk_profile(request: pytest.FixtureRequest) -> Profile:
     """A payload profile: what is sent through the route. Each of `routes.profiles` is a step.
@@ -197,7 +230,9 @@ def vdk_profile(request: pytest.FixtureRequest) -> Profile:
 @pytest.fixture(autouse=True)
 def _vdk_bind_step(request: pytest.FixtureRequest, vdk_run: Run) -> None:
     """Give the client the running step's deadline and op id, before the step's first call."""
-    if "vdk_control" not in request.fixturenames or vdk_run.step is None:
+    if not USE_CONTROL.intersection(request.fixturenames) or vdk_run.step is None:
+        return
+    if "control" not in vdk_run.configuration:
         return
     client = request.getfixturevalue("vdk_control")
     client.deadline = vdk_run.step.deadline

@@ -86,6 +86,10 @@ def _of_rooms(
         from pytest_vdkprobe.routes.problems import find_problems as of_routes  # noqa: PLC0415 - if it is there
 
         problems += of_routes(configuration, placeholders)
+    if "tables" in configuration:
+        from pytest_vdkprobe.tables.problems import find_problems as of_tables  # noqa: PLC0415 - ditto
+
+        problems += of_tables(configuration, placeholders)
     if "upgrade" in configuration:
         from pytest_vdkprobe.upgrade.settings import find_problems as of_upgrade  # noqa: PLC0415 - ditto
 

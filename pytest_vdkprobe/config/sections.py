@@ -18,6 +18,7 @@ SECTIONS: dict[str, bool] = {
     "endpoints": True,
     "pipeline": False,
     "pipelines": True,
+    "tables": True,
     "run": False,
     "scenarios": False,
     "waiting": False,

@@ -1,4 +1,4 @@
-"""What a killed run left at one end of a route, removed by its lease.
+"""What a killed run left at an end of a route or in a database, removed by its lease.
 
 A lease says what the object is and where; the configuration of today says how to get there. Only an
 end that leads to the very same place is used, and only what the lease names is touched.
@@ -6,15 +6,41 @@ end that leads to the very same place is used, and only what the lease names is 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_vdkprobe.errors import Finding
 from pytest_vdkprobe.processes import host_name
 
 if TYPE_CHECKING:
     from pytest_vdkprobe.leases import Lease
 
-KINDS = ("file", "topic", "group", "table")
+KINDS = ("file", "topic", "group", "table", "view")
+
+
+def remove_all(
+    ends: Iterable[object], leases: Iterable[Lease], *, base_dir: Path | None = None
+) -> tuple[list[str], list[tuple[Lease, Finding]]]:
+    """Remove what these leases name; returns what was done, and what stays and why.
+
+    The youngest goes first: a view before the table that it looks at. A lease of a place that none
+    of the ends leads to is left for a configuration that has one.
+    """
+    done: list[str] = []
+    problems: list[tuple[Lease, Finding]] = []
+    known = list(ends)
+    for lease in sorted(leases, key=lambda lease: lease.created_at, reverse=True):
+        settings = next((end for end in known if leads_there(end, lease)), None)
+        if settings is None:
+            continue
+        try:
+            if lease.claim():
+                done.append(remove_leased(settings, lease, base_dir=base_dir))
+                lease.release()
+        except Finding as finding:
+            problems.append((lease, finding))
+    return done, problems
 
 
 def leads_there(settings: object, lease: Lease) -> bool:
@@ -36,7 +62,7 @@ def remove_leased(settings: object, lease: Lease, *, base_dir: Path | None = Non
         from pytest_vdkprobe.connections.files import remove_file  # noqa: PLC0415 - what is needed
 
         remove_file(Path(lease.name), made=lease.where.get("folder"))
-    elif lease.kind == "table":
+    elif lease.kind in ("table", "view"):
         return _remove_table(settings, lease, base_dir)
     else:
         from pytest_vdkprobe.connections import kafka, kafka_topics  # noqa: PLC0415 - as above
@@ -62,8 +88,8 @@ def _remove_table(settings: object, lease: Lease, base_dir: Path | None) -> str:
         assert isinstance(settings, trino.TrinoConnection)  # noqa: S101 - it leads there
         database = trino.TrinoDatabase(settings, base_dir=base_dir)
     try:
-        if drop_table(database, Name.of(lease.name), mark=lease.mark):
-            return f"table {lease.name} dropped"
-        return f"table {lease.name} does not carry {lease.mark}: not ours, left alone"
+        if drop_table(database, Name.of(lease.name), lease=lease, kind=lease.kind):
+            return f"{lease.kind} {lease.name} dropped"
+        return f"{lease.kind} {lease.name} does not carry {lease.mark}: not ours, left alone"
     finally:
         database.close()

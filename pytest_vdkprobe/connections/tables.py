@@ -1,13 +1,15 @@
 """The table of a route: found as it must be, or created where that is allowed, and then removed.
 
 A created table has a lease before it exists and carries the lease's mark in its comment, so that
-who removes it, now or after a kill, can tell it from a namesake. What was there before is used and
+who removes it, now or after a kill, can tell it from a namesake. Where a comment can't be kept (not
+every connector has them, a view or what a template makes anew loses it), the lease says so, and the
+table is told by its name, which has the run's random id in it. What was there before is used and
 left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from pytest_vdkprobe.connections.sql import Database, Fate, Name, SqlError, quoted
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 LIMIT_S = 60.0
 """For looking at a table, making it, or removing it."""
+GONE_WITHIN_S = 20.0
+"""A drop is done when it is answered; a metastore may show it a moment longer."""
 LONGEST_POLL_S = 0.5
 MICROSECONDS = {"microseconds": "the table's times have milliseconds only"}
 
@@ -30,6 +34,96 @@ EXISTS = {"42P07", "23505", "TABLE_ALREADY_EXISTS"}
 FORBIDDEN = {"42501", "PERMISSION_DENIED"}
 NOWHERE = {"3F000", "3D000", "CATALOG_NOT_FOUND", "SCHEMA_NOT_FOUND", "MISSING_SCHEMA_NAME"}
 NO_COMMENTS = "NOT_SUPPORTED"
+TOLD_BY = "told_by"
+"""In a lease's `where`: by what the object is told, where that is not the mark in its comment."""
+
+
+class LeasedTable:
+    """A table or view that comes to be under a lease of ours, and goes again.
+
+    `told_by_name`: it will not keep a comment, and has the run's id in its name.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        name: Name,
+        *,
+        leases: LeaseStore | None,
+        kind: str = "table",
+        told_by_name: bool = False,
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self._database = database
+        self._leases = leases
+        self._told_by_name = told_by_name
+        self._lease: Lease | None = None
+        self._created = False
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+    def expect(self) -> None:
+        """Take the lease; for what somebody else is about to create on our behalf."""
+        if self._leases is not None:
+            where = {self._database.engine.name.lower(): self._database.place}
+            if self._told_by_name:
+                where[TOLD_BY] = "name"
+            self._lease = self._leases.take(self.kind, self.name.sql, where=where)
+        self._created = True
+
+    def create(self, statement: Callable[[str], str]) -> None:
+        """Take the lease and run the statement, which is given the comment to make it with.
+
+        Raises SqlError, where the table may be there yet (`fate`), or a ProbeError.
+        """
+        self.expect()
+        deadline = Deadline.after(LIMIT_S, f"the time to create a {self.kind}")
+        mark = self._lease.mark if self._lease is not None else ""
+        try:
+            try:
+                self._database.run(statement(mark), deadline=deadline)
+            except SqlError as exc:
+                if exc.code != NO_COMMENTS or not mark:
+                    raise
+                # Not every connector keeps comments.
+                self._tell_by_name()
+                self._database.run(statement(""), deadline=deadline)
+        except SqlError as exc:
+            if exc.fate is not Fate.UNKNOWN:
+                # Else it may come to be yet, and is looked for at the end.
+                self._forget()
+            raise
+        except ProbeError:
+            self._forget()
+            raise
+
+    def _tell_by_name(self) -> None:
+        """Exchange the lease for one that says by what its table is told."""
+        before, self._told_by_name = self._lease, True
+        self.expect()
+        if before is not None:
+            before.release()
+
+    def remove(self) -> bool:
+        """Drop it, see it gone, release its lease; False if it is not ours (any more).
+
+        May be called again. Raises what keeps it from going.
+        """
+        if not self._created:
+            return False
+        # This process made it, or had it made under a name that nobody else can have come upon.
+        lease = None if self._told_by_name else self._lease
+        dropped = drop_table(self._database, self.name, lease=lease, kind=self.kind)
+        self._forget()
+        return dropped
+
+    def _forget(self) -> None:
+        self._created = False
+        if self._lease is not None:
+            self._lease.release()
+            self._lease = None
 
 
 class OwnTable:
@@ -44,11 +138,8 @@ class OwnTable:
         self.losses: Mapping[str, str] = {}
         self._database = database
         self._create_it = create
-        self._leases = leases
         self._key = key
-        self._lease: Lease | None = None
-        self._mark = ""
-        self._created = False
+        self._leased = LeasedTable(database, name, leases=leases)
 
     def ensure(self, columns: Mapping[str, ColumnType], *, writing: bool) -> None:
         """Return when the table is there and has the landing columns and `columns`.
@@ -115,47 +206,15 @@ class OwnTable:
         columns = ", ".join(
             f"{quoted(name)} {engine.types[kind][0]}" for name, kind in wanted.items()
         )
-        if self._leases is not None:
-            where = {engine.name.lower(): self._database.place}
-            self._lease = self._leases.take("table", self.name.sql, where=where)
-            self._mark = self._lease.mark
-        self._created = True
-        what = f"The table {self.name} can't be created"
         try:
-            self._make(columns)
+            self._leased.create(lambda mark: engine.create(self.name, columns, mark))
         except SqlError as exc:
-            if exc.fate is not Fate.UNKNOWN:
-                # Else it may come to be yet, and is looked for at the end.
-                self._forget()
             if exc.code not in EXISTS:
-                raise self._finding(what, exc) from exc
-        except ProbeError:
-            self._forget()
-            raise
-
-    def _make(self, columns: str) -> None:
-        create = self._database.engine.create
-        deadline = Deadline.after(LIMIT_S, "the time to create a table")
-        try:
-            self._database.run(create(self.name, columns, self._mark), deadline=deadline)
-        except SqlError as exc:
-            if exc.code != NO_COMMENTS or not self._mark:
-                raise
-            # Not every connector keeps comments; that it is ours is known to this process alone.
-            self._mark = ""
-            self._database.run(create(self.name, columns, ""), deadline=deadline)
+                raise self._finding(f"The table {self.name} can't be created", exc) from exc
 
     def remove(self) -> None:
         """Drop what `ensure` created, see it gone, release its lease. May be called again."""
-        if self._created:
-            drop_table(self._database, self.name, mark=self._mark)
-            self._forget()
-
-    def _forget(self) -> None:
-        self._created = False
-        if self._lease is not None:
-            self._lease.release()
-            self._lease = None
+        self._leased.remove()
 
     def _run(self, what: str, sql: str, *parameters: object) -> list[tuple[object, ...]]:
         try:
@@ -170,35 +229,44 @@ class OwnTable:
         return finding(what, exc, self._database, key=f"{self._key}.table")
 
 
-def drop_table(database: Database, name: Name, *, mark: str) -> bool:
-    """Drop the table if its comment carries `mark`, or if that is empty; return when it is gone.
+def drop_table(database: Database, name: Name, *, lease: Lease | None, kind: str = "table") -> bool:
+    """Drop the table if it is the one that `lease` names, or if that is None; return when gone.
 
     False where a table of this name is not ours: it is left. Raises WaitFailure when it stays,
     ProbeError when it may not be dropped.
     """
-    deadline = Deadline.after(LIMIT_S, "the time for a table to go")
-    what = f"The table {name} can't be dropped"
+    deadline = Deadline.after(LIMIT_S, f"the time for a {kind} to go")
+    what = f"The {kind} {name} can't be dropped"
     columns, comment = database.engine.columns(name), database.engine.comment(name)
     try:
         if not database.run(*columns, deadline=deadline):
             return True
-        if mark:
+        if lease is not None:
             said = database.run(*comment, deadline=deadline)
-            if not said or not set(marked_leases(mark)) & set(marked_leases(str(said[0][0]))):
+            if not is_ours(lease, str(said[0][0] or "") if said else ""):
                 return False
-        database.run(f"drop table if exists {name.sql}", deadline=deadline)
+        database.run(f"drop {kind} if exists {name.sql}", deadline=deadline)
         wait_until(
-            f"table {name} gone",
+            f"{kind} {name} gone",
             lambda: len(database.run(*columns, deadline=deadline)),
             done=lambda count: count == 0,
-            deadline=deadline,
+            deadline=deadline.within(GONE_WITHIN_S, f"the time for a dropped {kind} to go"),
             describe=lambda count: f"{count} columns" if count else "gone",
             longest_pause_s=LONGEST_POLL_S,
             checked=database.place,
+            to_try=f"the drop was answered but not done: drop the {kind} by hand",
         )
     except SqlError as exc:
         raise finding(what, exc, database, key="table") from exc
     return True
+
+
+def is_ours(lease: Lease, comment: str) -> bool:
+    """Whether a table with this comment is what the lease names, and no namesake."""
+    if lease.id in marked_leases(comment):
+        return True
+    by_name = lease.where.get(TOLD_BY) == "name" and lease.run_id in lease.name
+    return by_name and not comment
 
 
 def finding(

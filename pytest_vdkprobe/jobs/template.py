@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 VALUES_FILE = "vdkprobe_values.json"
 INGESTION = "ingestion"
 """The template that sends a route's records; it is no heartbeat, so nobody names it for one."""
+TABLES = "tables"
+"""The one that moves rows between tables, likewise."""
 _SHIPPED = Path(__file__).parent / "templates"
 
 
@@ -103,9 +105,8 @@ class JobTemplate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def shipped_templates() -> tuple[str, ...]:
-    """The names of the templates that a heartbeat can be made from."""
-    found = (path.name for path in _SHIPPED.iterdir() if path.is_dir())
-    return tuple(sorted(name for name in found if name != INGESTION))
+    """The names of the templates that come with the package, for whoever heartbeats a job."""
+    return tuple(sorted(path.parent.name for path in _SHIPPED.glob("*/*_proof.py")))
 
 
 def register_template(name: str, make: Callable[..., str | Path] | str | Path) -> None:
@@ -158,7 +159,7 @@ def load_template(
     the files of a user's own. `team` is written into a shipped template's config.ini. Raises
     ConfigError, naming `file` and `key`, for a directory that is not a job.
     """
-    if isinstance(name_or_path, str) and name_or_path in (*shipped_templates(), INGESTION):
+    if isinstance(name_or_path, str) and name_or_path in (*shipped_templates(), INGESTION, TABLES):
         folder = _SHIPPED / name_or_path
         template = JobTemplate(
             name=name_or_path,

@@ -6,7 +6,7 @@ through `remove_job`, so that there is one answer to "is this ours" and one to "
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from pytest_vdkprobe.leases import clean_url
 from pytest_vdkprobe.waiting import Deadline, wait_until
 
 if TYPE_CHECKING:
+    from pytest_vdkprobe.config import Configuration
     from pytest_vdkprobe.control.client import ControlClient
     from pytest_vdkprobe.control.models import DataJob
     from pytest_vdkprobe.journeys.run import Run
@@ -132,7 +133,7 @@ def sweep_before(run: Run, client: ControlClient | None = None) -> list[str]:
     """
     _require_undamaged(run.leases)
     stale = run.leases.stale()
-    done, _ = _sweep_routes(run, stale) if client is None else _sweep_jobs(run, stale, client)
+    done, _ = _sweep_ends(run, stale) if client is None else _sweep_jobs(run, stale, client)
     return done
 
 
@@ -152,7 +153,7 @@ def _require_undamaged(store: LeaseStore) -> None:
 
 def _sweep(run: Run, leases: list[Lease]) -> list[str]:
     """Remove what these leases name, with clients of its own; raises when something stays."""
-    done, problems = _sweep_routes(run, leases)
+    done, problems = _sweep_ends(run, leases)
     jobs = [lease for lease in leases if lease.kind == "job"]
     if jobs and "control" in run.configuration:
         with run.open_control() as client:
@@ -177,13 +178,26 @@ Swept = tuple[list[str], list[tuple["Lease", Finding]]]
 """What was removed, and what stays and why."""
 
 
-def _sweep_routes(run: Run, leases: list[Lease]) -> Swept:
+def _sweep_ends(run: Run, leases: list[Lease]) -> Swept:
     others = [lease for lease in leases if lease.kind != "job"]
-    if not others or "routes" not in run.configuration:
+    if not others:
         return [], []
-    from pytest_vdkprobe.routes.leftovers import remove  # noqa: PLC0415 - if there are any
+    from pytest_vdkprobe.connections.leftovers import remove_all  # noqa: PLC0415 - if there are any
 
-    return remove(run.configuration, others, run.placeholders)
+    ends = _ends(run.configuration, run.placeholders)
+    return remove_all(ends, others, base_dir=run.configuration.base_dir)
+
+
+def _ends(configuration: Configuration, placeholders: Mapping[str, str]) -> Iterator[object]:
+    """Every place outside of the Control Service where runs of this configuration make things."""
+    if "routes" in configuration:
+        from pytest_vdkprobe.routes.leftovers import ends  # noqa: PLC0415 - if there are any
+
+        yield from ends(configuration, placeholders)
+    if "tables" in configuration:
+        from pytest_vdkprobe.tables.settings import places  # noqa: PLC0415 - if there are any
+
+        yield from places(configuration, placeholders)
 
 
 def _sweep_jobs(run: Run, leases: list[Lease], client: ControlClient) -> Swept:

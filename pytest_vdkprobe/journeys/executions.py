@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_vdkprobe.errors import Finding, PlatformFailure
-from pytest_vdkprobe.waiting import Deadline, Waited, pause, wait_until
+from pytest_vdkprobe.waiting import LONGEST_PAUSE_S, Deadline, Waited, pause, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -97,6 +97,7 @@ class Executions:
         until: frozenset[str],
         deadline: Deadline,
         beside: Callable[[], str] | None = None,
+        longest_pause_s: float = LONGEST_PAUSE_S,
     ) -> Waited[DataJobExecution | None]:
         """Poll that execution, and no other, until its status is in `until` or is final.
 
@@ -117,6 +118,7 @@ class Executions:
             expected=f"status {' or '.join(sorted(until))}",
             checked=started.checked,
             to_try="look at the pod of this execution: kubectl get pods -l job-name=" + started.id,
+            longest_pause_s=longest_pause_s,
         )
         if _status(waited.value) in FINAL:
             self.unfinished = None
@@ -129,9 +131,16 @@ class Executions:
         expected: str,
         deadline: Deadline,
         beside: Callable[[], str] | None = None,
+        longest_pause_s: float = LONGEST_PAUSE_S,
     ) -> Waited[DataJobExecution | None]:
         """Follow it to its end, and want `expected` as the final status, with an end time."""
-        waited = self.follow(started, until=frozenset({expected}), deadline=deadline, beside=beside)
+        waited = self.follow(
+            started,
+            until=frozenset({expected}),
+            deadline=deadline,
+            longest_pause_s=longest_pause_s,
+            beside=beside,
+        )
         execution = waited.value
         status = _status(execution)
         if status != expected:

@@ -27,7 +27,7 @@ def plan(run: Run) -> list[str]:
         if not template.proves:
             companion = settings.companion()
             lines.append(f"  data job {companion.remote_name(run.run_id)}  (its companion)")
-    lines += _of_routes(run) + _of_endpoints(run)
+    lines += _of_routes(run) + _of_tables(run) + _of_endpoints(run)
     lines += ["  and deletes them again; leases in " + str(run.leases.folder), "", "Settings:"]
     rows = run.configuration.settings()
     width = max((len(row[0]) for row in rows), default=0)
@@ -68,4 +68,27 @@ def _of_routes(run: Run) -> list[str]:
         ends = f"{settings.target.kind} -> {settings.reader.kind}"
         own = "".join(f", {key} {place}" for key, place in places.items())
         lines.append(f"  route {name}  ({ends}): {what}{own}")
+    return lines
+
+
+def _of_tables(run: Run) -> list[str]:
+    """Each entry with what its tables are called, and its job."""
+    if "tables" not in run.configuration:
+        return []
+    from pytest_vdkprobe.journeys.table_subject import job_settings  # noqa: PLC0415 - for a plan
+    from pytest_vdkprobe.tables.settings import TablesSettings, by_whom  # noqa: PLC0415 - ditto
+
+    lines = []
+    for settings in run.configuration.sections("tables", TablesSettings):
+        by = by_whom(settings, run.configuration)
+        moves = settings.moves_of(by=by)
+        stem = settings.stem(run.run_id)
+        lines.append(
+            f"  tables {settings.name}  ({settings.database.kind}): {stem}_* for a source, a view "
+            f"and {', '.join(moves)}"
+        )
+        if by == "job":
+            lines.append(
+                f"  data job {job_settings(settings).remote_name(run.run_id)}  (moves them)"
+            )
     return lines

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from pytest_vdkprobe.connections.vdk_settings import of_postgres, of_trino
 from pytest_vdkprobe.control.settings import NoAuthSettings
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.jobs.names import check_name
@@ -94,28 +95,11 @@ def _of_kafka(target: Any) -> tuple[str | None, str | None, dict[str, Any]]:
 
 
 def _of_trino(target: Any) -> tuple[str | None, str | None, dict[str, Any]]:
-    vdk = {
-        "trino_host": target.host,
-        "trino_port": target.port or (443 if target.tls is not None else 8080),
-        "trino_user": target.user,
-        "trino_use_ssl": target.tls is not None,
-        "trino_catalog": target.catalog,
-        "trino_schema": target.schema,
-    }
-    return None, target.table, {name: value for name, value in vdk.items() if value is not None}
+    return None, target.table, of_trino(target)
 
 
 def _of_postgres(target: Any) -> tuple[str | None, str | None, dict[str, Any]]:
-    vdk = {
-        "postgres_host": target.host,
-        "postgres_port": target.port,
-        "postgres_user": target.user,
-        "postgres_dbname": target.database,
-    }
-    if target.password is None:
-        # vdk-postgres connects with a password only, also where the server asks for none.
-        vdk["postgres_password"] = "none"  # noqa: S105 - a word in its place
-    return None, target.table, vdk
+    return None, target.table, of_postgres(target)
 
 
 def _of_nobody(_target: Any) -> tuple[str | None, str | None, dict[str, Any]]:

@@ -29,7 +29,7 @@ from pytest_vdkprobe.sandbox.engines.addresses import Addresses
 from pytest_vdkprobe.sandbox.engines.messages import Run
 from pytest_vdkprobe.sandbox.engines.sharing import acquire, begin, end
 from pytest_vdkprobe.sandbox.environment import Progress
-from pytest_vdkprobe.sandbox.routes import endpoints, routes
+from pytest_vdkprobe.sandbox.routes import endpoints, routes, tables
 from pytest_vdkprobe.sandbox.server import Sandbox
 from pytest_vdkprobe.sandbox.session import tables_of
 from pytest_vdkprobe.sandbox.standing import Standing, Wishes, state_file
@@ -86,11 +86,15 @@ def _routes(sandbox: Sandbox, engines: Addresses, wishes: Wishes) -> dict[str, o
     """The routes that the engines which run make possible, their addresses filled in."""
     if not wishes.engines:
         return {}
-    filled = [
-        with_addresses(one, engines)
-        for one in routes(url=sandbox.url, folder=sandbox.folder, jobs=wishes.executor == "vdk")
-    ]
-    return {"routes": [one for one in filled if one is not None]}
+    sections = {
+        "routes": routes(url=sandbox.url, folder=sandbox.folder, jobs=wishes.executor == "vdk"),
+        "tables": tables(by_job=wishes.executor == "vdk"),
+    }
+    filled = {
+        name: [with_addresses(one, engines) for one in entries]
+        for name, entries in sections.items()
+    }
+    return {name: [one for one in entries if one is not None] for name, entries in filled.items()}
 
 
 def _started(wishes: Wishes, run: Run, progress: Progress | None) -> Sandbox:

@@ -34,6 +34,17 @@ JOB_VDK: dict[str, Any] = {"ingestion_payload_aggregator_timeout_seconds": 1}
 """VDK's ingestion waits two seconds for more records before it sends the last ones."""
 
 
+def tables(*, by_job: bool) -> list[dict[str, Any]]:
+    """The `[[tables]]` of a sandbox; the instant executor runs no SQL, so the probe moves then."""
+    places: dict[str, dict[str, Any]] = {
+        "trino": {name: TRINO[name] for name in ("kind", "host", "port", "user")}
+        | {"catalog": "memory", "schema": "default"},
+        "postgres": {name: part for name, part in POSTGRES.items() if name != "table"},
+    }
+    by = {"by": "job", "vdk": dict(JOB_VDK)} if by_job else {"by": "probe"}
+    return [{"name": kind, "database": place, **by} for kind, place in places.items()]
+
+
 def routes(*, url: str, folder: Path, jobs: bool) -> list[dict[str, Any]]:
     """The `[[routes]]` of a sandbox that answers at `url` and writes below `folder`.
 

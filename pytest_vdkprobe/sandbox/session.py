@@ -14,7 +14,7 @@ import msgspec
 
 from pytest_vdkprobe.sandbox.engine_addresses import EngineAddresses
 from pytest_vdkprobe.sandbox.faults import Fault
-from pytest_vdkprobe.sandbox.routes import endpoints, routes
+from pytest_vdkprobe.sandbox.routes import endpoints, routes, tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +81,7 @@ def start(
         **tables_of(sandbox),
         "routes": routes(url=sandbox.url, folder=sandbox.folder, jobs=settings.executor == "vdk"),
         "endpoints": endpoints(url=sandbox.url, ca_file=sandbox.ca_file),
+        "tables": tables(by_job=settings.executor == "vdk"),
         ENGINES: EngineAddresses(engines).tell(),
     }
 

@@ -23,6 +23,7 @@ from pytest_vdkprobe.pipeline.settings import PipelineSettings
 from pytest_vdkprobe.routes.kinds import SHIPPED, SIDES, kind_of
 from pytest_vdkprobe.routes.settings import RouteSettings
 from pytest_vdkprobe.sandbox.session import SandboxSettings
+from pytest_vdkprobe.tables.settings import TablesSettings
 from pytest_vdkprobe.upgrade.settings import UpgradeSettings
 from pytest_vdkprobe.verdicts import EXIT_CODES, Verdict
 from tests.unit.docs.blocks import PAGES, REFERENCE, ROOT
@@ -32,6 +33,7 @@ SECTIONS = {
     "jobs": JobSettings,
     "routes": RouteSettings,
     "endpoints": EndpointTasksSettings,
+    "tables": TablesSettings,
     "run": RunSettings,
     "pipeline": PipelineSettings,
     "sandbox": SandboxSettings,

@@ -36,7 +36,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"connections"}),
     frozenset({"control", "jobs", "accounting", "store"}),
     frozenset({"targets", "readers", "history"}),
-    frozenset({"routes", "upgrade", "pipelines"}),
+    frozenset({"routes", "tables", "upgrade", "pipelines"}),
     frozenset({"events", "endpoints"}),
     frozenset({"journeys"}),
     frozenset({"observe"}),

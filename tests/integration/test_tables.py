@@ -1,0 +1,156 @@
+"""Tables that data jobs move: sound they pass in every way, and each wrong is named at its move."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.shared_engines import SharedEngines
+from tests.integration.table_jobs import Tables, platform
+
+PLANT = """
+def run(job_input):
+    arguments = job_input.get_arguments()
+    do, template = arguments["do"], arguments.get("template", {})
+    run_query, run_template = job_input.execute_query, job_input.execute_template
+
+    def remade(change):
+        # Let the template run, then make its table anew from what it left.
+        def execute_template(*given, **options):
+            run_template(*given, **options)
+            table = '"%s"."%s"' % (template["target_schema"], template["target_table"])
+            other = table[:-1] + '_2"'
+            columns = ['"%s"' % row[0].replace('"', '""') for row in run_query("describe " + table)]
+            run_query("create table " + other + " as " + change(table, columns))
+            run_query("drop table " + table)
+            run_query("alter table " + other + " rename to " + table)
+        job_input.execute_template = execute_template
+
+    def with_a_real(table, columns):
+        real = ["cast(%s as real) as %s" % (c, c) if "ratio" in c else c for c in columns]
+        return "select " + ", ".join(real) + " from " + table
+
+    def broken(*given, **options):
+        raise RuntimeError("broken on purpose")
+
+    if do == "python":
+        job_input.execute_query = lambda sql: [
+            [v.lower() if isinstance(v, str) else v for v in row] for row in run_query(sql)
+        ]
+    elif do == "sql":
+        job_input.skip_remaining_steps()
+    elif do == "insert":
+        remade(lambda table, _: "select * from " + table + ' where "id" <> 3')
+    elif do == "periodic_snapshot":
+        remade(with_a_real)
+    elif do == "scd1":
+        job_input.execute_template = broken
+    elif do == "scd1_upsert":
+        again = ' union all select * from %s where "id" = 5'
+        remade(lambda table, _: "select * from " + table + again % table)
+"""
+"""A fault for each move, of a job that says of all but one that it succeeded."""
+
+TOLD = {
+    "python": (
+        "The job is said to have succeeded, but the table that python filled is wrong: 1 altered.",
+        "row 5 of batch 'come', column 'größe \"m\"': 'größe москва",
+    ),
+    "sql": ("the table that sql filled is wrong: 12 missing.", "row 1 of batch"),
+    "insert": ("insert filled is wrong: 1 missing.", "row 3 of batch 'come' is missing"),
+    "periodic_snapshot": (
+        "periodic_snapshot filled is wrong: its columns are not those that it was made with",
+        'column "it\'s a ratio" is real, made as double',
+    ),
+    "scd1": ("The execution ended as user_error, not as succeeded.", "broken on purpose"),
+    "scd1_upsert": (
+        "scd1_upsert filled is wrong: 1 duplicate.",
+        "row 5 of batch 'come' is there 2 times",
+    ),
+}
+"""What the move that it hits must say: in its headline, and of what was seen."""
+
+
+@pytest.fixture
+def tables(engines: SharedEngines, tmp_path: Path) -> Tables:
+    return Tables(engines, tmp_path)
+
+
+@pytest.mark.parametrize(("kind", "steps"), [("trino", 11), ("postgres", 7)])
+def test_all_moves_of_a_sound_platform_pass_and_nothing_is_left(
+    kind: str, steps: int, tables: Tables
+) -> None:
+    with platform() as sound:
+        heard = tables.run(kind, platform=sound)
+    assert heard.exit_code == 0, heard.output
+    assert set(heard.verdicts.values()) == {"pass"}
+    assert len(heard.verdicts) == steps
+    assert tables.leases() == []
+    assert tables.found() == []
+
+
+def test_each_fault_turns_its_own_move_red_and_says_what_is_wrong(tables: Tables) -> None:
+    with platform(PLANT) as faulty:
+        heard = tables.run("trino", platform=faulty)
+    assert heard.exit_code == 1, heard.output
+    bad = {name for name, verdict in heard.verdicts.items() if verdict != "pass"}
+    assert bad == {f"move[{move}]" for move in TOLD}, heard.output
+    for move, (what, seen) in TOLD.items():
+        finding = heard.steps[f"move[{move}]"]["finding"]
+        assert what in finding["what"], heard.output
+        assert seen in finding["seen"], finding["seen"]
+    assert tables.leases() == []
+    assert tables.found() == []
+
+
+LOSES = """
+def run(job_input):
+    send = job_input.send_tabular_data_for_ingestion
+    job_input.send_tabular_data_for_ingestion = lambda rows, **more: send(rows[:-1], **more)
+"""
+
+
+def test_row_that_ingestion_loses_turns_the_filling_red(tables: Tables) -> None:
+    with platform(LOSES) as faulty:
+        heard = tables.run("trino", platform=faulty, moves=["sql"])
+    assert heard.exit_code == 1, heard.output
+    assert heard.first_bad == ("fill", "fail")
+    assert "1 missing" in heard.steps["fill"]["finding"]["what"]
+    assert heard.verdicts["move[sql]"] == "blocked"
+    assert tables.found() == []
+
+
+@pytest.mark.parametrize("kind", ["postgres", "trino"])
+def test_without_a_control_service_the_probe_moves_and_says_so(kind: str, tables: Tables) -> None:
+    heard = tables.run(kind)
+    assert heard.exit_code == 0, heard.output
+    assert [name for name in heard.verdicts if name.startswith("move")] == [
+        "move[python]",
+        "move[sql]",
+    ]
+    assert "shows nothing of VDK" in heard.steps["prepare"]["evidence"][0]
+    assert tables.leases() == []
+    assert tables.found() == []
+
+
+def test_table_that_stays_turns_the_dropping_red(tables: Tables) -> None:
+    """PostgreSQL itself makes a table anew once it is dropped, as a lazy metastore seems to."""
+    tables.sql(
+        "create function come_back() returns event_trigger language plpgsql as $$ begin "
+        "if exists (select from pg_event_trigger_dropped_objects() "
+        "where object_type = 'table' and object_name like 'vdkprobe%_source') then "
+        "execute (select format('create table %I (a int)', object_name) "
+        "from pg_event_trigger_dropped_objects() where object_type = 'table'); end if; end $$"
+    )
+    tables.sql("create event trigger come_back on sql_drop execute function come_back()")
+    try:
+        heard = tables.run("postgres", moves=["sql"])
+    finally:
+        tables.sql("drop event trigger come_back; drop function come_back()")
+    assert heard.exit_code == 1, heard.output
+    assert heard.first_bad == ("drop", "fail")
+    assert "_source gone: not within" in heard.steps["drop"]["finding"]["what"]
+    (left,) = tables.found()
+    assert left in heard.steps["drop"]["finding"]["what"]
+    tables.sql(f'drop table "{left}"')
