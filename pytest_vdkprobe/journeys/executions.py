@@ -130,7 +130,6 @@ class Executions:
         *,
         expected: str,
         deadline: Deadline,
-        beside: Callable[[], str] | None = None,
         longest_pause_s: float = LONGEST_PAUSE_S,
     ) -> Waited[DataJobExecution | None]:
         """Follow it to its end, and want `expected` as the final status, with an end time."""
@@ -139,7 +138,6 @@ class Executions:
             until=frozenset({expected}),
             deadline=deadline,
             longest_pause_s=longest_pause_s,
-            beside=beside,
         )
         execution = waited.value
         status = _status(execution)
@@ -196,16 +194,19 @@ class Executions:
 
     def log_tail(self, started: Started, *, lines: int = 5) -> str:
         """The last lines of its log for a report; silent when the log can't be had."""
+        tail = [line for line in self.log(started).splitlines() if line.strip()][-lines:]
+        return "".join(f"\n             | {line[:200]}" for line in tail)
+
+    def log(self, started: Started) -> str:
+        """Its log, to illustrate a cause that is known; empty when it can't be had."""
         previous = self.client.deadline
         self.client.deadline = Deadline.after(DIAGNOSTICS_S, "time for diagnostics")
         try:
-            text = self.client.logs(self.job, started.id)
+            return self.client.logs(self.job, started.id)
         except Exception:  # noqa: BLE001 - diagnostics never replace the cause they illustrate
             return ""
         finally:
             self.client.deadline = previous
-        tail = [line for line in text.splitlines() if line.strip()][-lines:]
-        return "".join(f"\n             | {line[:200]}" for line in tail)
 
     def _next_op_id(self) -> str:
         """An op id of its own for each start, so that two starts of one step are told apart."""

@@ -9,6 +9,7 @@ out is looked at all the while, so that a job that fails leaves an account of wh
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -19,11 +20,11 @@ import msgspec
 from pytest_vdkprobe.accounting import payloads
 from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
 from pytest_vdkprobe.accounting.profiles import profile
-from pytest_vdkprobe.errors import Finding
+from pytest_vdkprobe.errors import Finding, PlatformFailure
 from pytest_vdkprobe.jobs.settings import JobSettings
 from pytest_vdkprobe.jobs.template import INGESTION, load_template
 from pytest_vdkprobe.journeys.live_job import LiveJob
-from pytest_vdkprobe.journeys.proof import SETTLES_S, read_proof
+from pytest_vdkprobe.journeys.proof import PROOF_PROPERTY, SETTLES_S, read_proof
 from pytest_vdkprobe.readers.returned import ReturnedFileReader
 from pytest_vdkprobe.routes.by_job import job_name
 from pytest_vdkprobe.routes.settings import JOB
@@ -41,6 +42,13 @@ PAYLOADS = "vdkprobe_payloads.py"
 """What the job calls its copy of our payloads."""
 RETURNED = "vdkprobe_file"
 """The property in which the job hands its file back."""
+WELL = frozenset({"succeeded"})
+_INGESTING = re.compile(r"Exception was: (.{3,300})")
+"""What VDK logs of each batch that could not be sent; the first of them is the cause."""
+_RAISED = re.compile(r"^(\w+(?:Error|Exception|Exit): .{3,300})", re.MULTILINE)
+"""The last line of a traceback."""
+_WRAPPED = re.compile(r"^\w+Error: An error of resolvable type \S+ occurred\s*")
+"""What VDK puts before the text of its own errors."""
 LOOK_EVERY_S = 0.5
 LAST_LOOK_S = 10.0
 """How long is waited for what is still on its way when a job has failed."""
@@ -83,15 +91,31 @@ class RouteJob:
         passage.entrust()
         started = self._start(passage)
         looking = _Looking(self.client, passage, started, deadline)
+        executions = self.job.executions
         try:
-            waited = self.job.executions.follow_to_end(
-                started, expected="succeeded", deadline=deadline, beside=looking
+            waited = executions.follow(
+                started,
+                until=WELL,
+                deadline=deadline,
+                beside=looking,
+                longest_pause_s=LOOK_EVERY_S,
             )
-            self._require_handed(passage, started, deadline)
-        except Finding as cause:
-            passage.settle(SendResult(Outcome.UNKNOWN, f"sent by a job of which: {cause.what}"))
-            looking.last()
+            ended = str(waited.value.status) if waited.value is not None else "absent"
+            if ended in WELL:
+                self._require_handed(passage, started, deadline)
+        except Finding as finding:
+            looking.last(finding.what)
             raise
+        if ended not in WELL:
+            cause = self._cause(started)
+            looking.last(f"the job ended as {ended}{cause}")
+            raise PlatformFailure(
+                f"The job that sends the records ended as {ended}{cause}.",
+                seen=f"{passage.account or 'nothing'}{executions.log_tail(started)}",
+                expected="succeeded, with every record sent",
+                checked=started.checked,
+                to_try="see its log above; what arrived all the same stands in the account",
+            )
         looking.begin()
         passage.settle(SendResult(Outcome.ACKNOWLEDGED))
         self._evidence(f"execution {started.id} succeeded in {waited.elapsed_s:.1f} s")
@@ -124,18 +148,24 @@ class RouteJob:
     def _require_handed(self, passage: Passage, started: Started, deadline: Deadline) -> None:
         """The job says itself that it ran to its end: a status alone is a claim."""
         wait_until(
-            f"the property vdkprobe_proof, written at the end of {started.id}",
+            f"word from the job of {started.id}, which succeeded, that it sent all its records",
             lambda: _proof(self.client, started),
             done=lambda proof: proof.get("handed") == passage.records,
             deadline=deadline.within(SETTLES_S, "time for properties to settle"),
-            describe=lambda proof: f"handed {proof['handed']}" if "handed" in proof else "missing",
-            expected=f"handed {passage.records}, by the execution with nonce {started.nonce}",
+            describe=_described,
+            expected=f"{PROOF_PROPERTY} with handed {passage.records}, nonce {started.nonce}",
             checked=f"GET .../jobs/{started.job}/deployments/.../properties; {started.checked}",
             to_try="the status says that it ran, the job does not: see its log and its pod",
         )
         if isinstance(passage.reader, ReturnedFileReader):
             text = str(self.client.properties(started.job).get(RETURNED, ""))
             passage.reader.give(text, checked=f"property {RETURNED} of {started.job}")
+
+    def _cause(self, started: Started) -> str:
+        """What its log gives as the cause, if anything, to be put behind how it ended."""
+        said = self.job.executions.log(started)
+        found = _INGESTING.findall(said)[:1] or _RAISED.findall(said)[-1:]
+        return f": {_WRAPPED.sub('', found[0]).strip().rstrip('.')}" if found else ""
 
     def _settings(self) -> JobSettings:
         way = self.route.settings.job
@@ -205,8 +235,9 @@ class _Looking:
                 self._passage.begun(started_us)
                 self._begun = True
 
-    def last(self) -> None:
+    def last(self, why: str) -> None:
         """See what is still to come of a job that failed; its cause is known, so nothing raises."""
+        self._passage.settle(SendResult(Outcome.UNKNOWN, why))
         deadline = Deadline.after(LAST_LOOK_S, "time for a last look")
         quiet_s = self._passage.settings.quiet_s
         known: list[tuple[int, Deadline]] = []
@@ -227,6 +258,12 @@ class _Looking:
                 describe=lambda _seen: self._passage.progress,
                 longest_pause_s=LOOK_EVERY_S,
             )
+
+
+def _described(proof: dict[str, Any]) -> str:
+    if not proof:
+        return f"property {PROOF_PROPERTY} missing"
+    return f"begun, handed {proof.get('handed', 'nothing yet')}"
 
 
 def _proof(client: ControlClient, started: Started) -> dict[str, Any]:

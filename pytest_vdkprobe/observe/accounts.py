@@ -57,7 +57,7 @@ def _count(value: object) -> str:
 
 
 def _quantiles(latency: object) -> list[str]:
-    if not isinstance(latency, Mapping):
+    if not isinstance(latency, Mapping) or not latency:
         return [NOT_SHOWN for _ in QUANTILES]
     return [_duration(float(latency.get(name, 0))) for name in QUANTILES]
 

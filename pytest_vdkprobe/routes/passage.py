@@ -140,7 +140,8 @@ class Passage:
         told = f"sent {len(ledger.sent)}, acknowledged {len(ledger.acknowledged)}"
         if account is None:
             return told
-        return f"{told}, seen {account.seen}, in flight {account.in_flight}"
+        # Of what is unknown some may yet come: to who watches it is on its way.
+        return f"{told}, seen {account.seen}, in flight {account.in_flight + account.unknown}"
 
     def reconcile(self, *, deadline: Deadline) -> Account:
         """Look until every record has come out or its late window has closed; the account then.

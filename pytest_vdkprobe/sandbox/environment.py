@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -102,7 +103,7 @@ def fetch(kind: str, *, progress: Progress | None = None) -> Environment:
 
 
 def layer(base: Environment, sources: Path, *, progress: Progress | None = None) -> Environment:
-    """`base` plus what the job's `requirements.txt` asks for; `base` itself if it asks for nothing.
+    """`base` plus what the job's `requirements.txt` asks for; `base` itself if that is all there.
 
     The layer sees the packages of `base` and holds only what they don't satisfy; it is cached by
     content, as images are on a platform. Raises BuildError with what pip said.
@@ -111,13 +112,24 @@ def layer(base: Environment, sources: Path, *, progress: Progress | None = None)
     text = path.read_text("utf-8", errors="replace") if path.is_file() else ""
     wanted = [line.strip() for line in text.splitlines()]
     wanted = [line for line in wanted if line and not line.startswith("#")]
-    if not wanted:
+    if all(_has(base, line) for line in wanted):
         return base
     content = [base.key, *wanted]
     if any(line.startswith(("-", ".")) or "/" in line for line in wanted):
         content.append(_digest_of(sources))
     key = _key("\n".join(content))
     return _find(key) or _build(key, text, tell=progress or _silent, base=base, cwd=sources)
+
+
+def _has(base: Environment, line: str) -> bool:
+    """Whether a requirement is a bare name that `base` has: nothing is left to do then."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", line):
+        return False
+    name = re.sub(r"[-_.]+", "_", line).lower()
+    return any(
+        re.sub(r"[-_.]+", "_", found.name.partition("-")[0]).lower() == name
+        for found in base.site_packages.glob("*.dist-info")
+    )
 
 
 def _build(

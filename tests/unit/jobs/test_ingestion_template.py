@@ -205,4 +205,4 @@ def test_outcome_of_a_failed_job_leaves_its_reason(tmp_path: Path) -> None:
         passage.settle(SendResult(Outcome.UNKNOWN, "its job failed"))
         account = passage.look(deadline=Deadline.after(5))
         assert "unknown 5: record 0-4 (its job failed)" in account.explain()
-        assert passage.progress == "sent 5, acknowledged 0, seen 0, in flight 0"
+        assert passage.progress == "sent 5, acknowledged 0, seen 0, in flight 5"

@@ -192,6 +192,12 @@ class TestLayers:
         (tmp_path / "requirements.txt").write_text("# nothing\n\n")
         assert environment.layer(base, tmp_path) is base
 
+    def test_a_job_that_asks_for_what_is_there_gets_the_base(
+        self, base: Environment, tmp_path: Path
+    ) -> None:
+        (tmp_path / "requirements.txt").write_text("Kafka_Python\npluggy\n")
+        assert environment.layer(base, tmp_path) is base
+
     def test_a_layer_sees_the_jobs_packages_and_the_bases(
         self, base: Environment, job: Path
     ) -> None:
