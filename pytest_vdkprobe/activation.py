@@ -36,6 +36,7 @@ from pytest_vdkprobe.observe.redaction import Redaction
 from pytest_vdkprobe.observe.summary import Summary
 from pytest_vdkprobe.plugin import OPTIONS
 from pytest_vdkprobe.problems import find_problems
+from pytest_vdkprobe.remembering import Memory, as_text, known_to_workers, memory, remember
 from pytest_vdkprobe.secrets import redact
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ENGINES = "engines"
 """Beside a sandbox's tables: how its engines are asked for, as sandbox.session says it."""
-FLAGS = ("quick", "plan", "sweep")
+FLAGS = ("quick", "plan", "sweep", "changed")
 TRUE = ("1", "true", "yes", "on")
 FALSE = ("", "0", "false", "no", "off")
 
@@ -57,6 +58,11 @@ def activate(config: pytest.Config) -> None:
         known, wrong = find_sources(run.configuration)
         _refuse([*wrong, *_objections(config, run.configuration)])
         chosen, patterns = _choose(config, known)
+        asked = memory(
+            _option(config, "history"),
+            _option(config, "compare"),
+            changed=bool(option(config, "changed")),
+        )
     except ProbeError as problem:
         raise pytest.UsageError(redact(str(problem))) from problem
     config.stash[RUN_KEY] = run
@@ -79,8 +85,11 @@ def activate(config: pytest.Config) -> None:
     manager.register(Interruption(run.settings.grace_s), "vdkprobe-signals")
     if scheduling.is_worker(config):
         manager.register(LogLines(), "vdkprobe-live")
+        consisting = known_to_workers(config)
+        if consisting is not None:
+            manager.register(consisting, "vdkprobe-models")
     else:
-        _register_reporting(config, run, tables)
+        _register_reporting(config, run, tables, asked)
     manager.register(Redaction(), "vdkprobe-redaction")
 
 
@@ -90,7 +99,9 @@ def _objections(config: pytest.Config, configuration: Configuration) -> list[Con
     return answers.problems_told(config, hook(config=config, configuration=configuration))
 
 
-def _register_reporting(config: pytest.Config, run: Run, tables: dict[str, Any] | None) -> None:
+def _register_reporting(
+    config: pytest.Config, run: Run, tables: dict[str, Any] | None, asked: Memory
+) -> None:
     manager = config.pluginmanager
     results = Results(run, config)
     junit = config.getoption("xmlpath", None)
@@ -111,8 +122,16 @@ def _register_reporting(config: pytest.Config, run: Run, tables: dict[str, Any] 
     distributed = scheduling.is_distributed(config)
     manager.register(results, "vdkprobe-results")
     manager.register(ending, "vdkprobe-ending")
+    known = None
+    remembered = remember(asked, run, results)
+    if remembered is not None:
+        ending.history, consisting = remembered
+        known = as_text(consisting)
+        manager.register(ending.history, "vdkprobe-history")
+        if not distributed:
+            manager.register(consisting, "vdkprobe-models")
     if distributed:
-        manager.register(scheduling.WorkersShare(tables), "vdkprobe-scheduling")
+        manager.register(scheduling.WorkersShare(tables, known=known), "vdkprobe-scheduling")
     ending.summary = Summary(config, results, options=given_options(config))
     manager.register(ending.summary, "vdkprobe-summary")
     live = None

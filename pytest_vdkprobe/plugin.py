@@ -73,6 +73,34 @@ OPTIONS = (
         "Write the metrics to FILE.prom, for the node exporter's textfile collector.",
     ),
     (
+        "history",
+        {"metavar": "URL|off"},
+        "string",
+        (
+            "Where runs are remembered: sqlite:///FILE or postgresql://USER@HOST/DATABASE, or off. "
+            "Default: a file in your state folder. An address with a password belongs into the "
+            "environment."
+        ),
+    ),
+    (
+        "compare",
+        {"metavar": "RUN", "nargs": "?", "const": "last"},
+        "string",
+        (
+            "At the end, tell what is different from the last good run, or from RUN (the beginning "
+            "of its id): newly failing or passing, flaky, slower or faster, changed."
+        ),
+    ),
+    (
+        "changed",
+        {"action": "store_true", "default": None},
+        "bool",
+        (
+            "Run only journeys of which something changed since they were last good: jobs, "
+            "settings, code, versions; and all of them where that can't be known."
+        ),
+    ),
+    (
         "before",
         {"metavar": "FILE.json"},
         "string",

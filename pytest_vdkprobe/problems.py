@@ -90,6 +90,10 @@ def _of_rooms(
         from pytest_vdkprobe.tables.problems import find_problems as of_tables  # noqa: PLC0415 - ditto
 
         problems += of_tables(configuration, placeholders)
+    if "history" in configuration:
+        from pytest_vdkprobe.history.settings import find_problems as of_history  # noqa: PLC0415 - ditto
+
+        problems += of_history(configuration)
     if "upgrade" in configuration:
         from pytest_vdkprobe.upgrade.settings import find_problems as of_upgrade  # noqa: PLC0415 - ditto
 

@@ -26,6 +26,7 @@ SECTIONS: dict[str, bool] = {
     "report": False,
     "legacy": False,
     "upgrade": False,
+    "history": False,
 }
 """Name, and whether it is an array of tables (`[[jobs]]`) rather than one table (`[control]`)."""
 

@@ -134,7 +134,12 @@ def _read(name: str, first: bytes, rest: Iterator[bytes]) -> Model:
 
 def of_text(path: str, text: str) -> Model:
     """A model that is no file: a section of a configuration, a version."""
-    return _read(path, text.encode(), iter(()))
+    return of_bytes(path, text.encode("utf-8", "surrogatepass"))
+
+
+def of_bytes(path: str, content: bytes) -> Model:
+    """A model whose content is at hand."""
+    return _read(path, content, iter(()))
 
 
 def _chain(first: bytes, second: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

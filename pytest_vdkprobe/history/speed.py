@@ -11,9 +11,11 @@ them (Bonferroni).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from statistics import fmean, median
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+K = TypeVar("K", bound=Hashable)
 
 FALSE_ALARMS = 0.0008
 """How often a run may have a step called slower without cause, over all its steps; below the one in
@@ -81,7 +83,7 @@ class Glance(NamedTuple):
         )
 
 
-def find_shifts(durations: Mapping[str, Sequence[float]]) -> dict[str, Shift]:
+def find_shifts(durations: Mapping[K, Sequence[float]]) -> dict[K, Shift]:
     """The steps that have become slower or faster; `durations` in seconds, this run's last.
 
     Only runs in which the step passed belong there: how long it took to fail says nothing.
@@ -113,7 +115,7 @@ def find_shift(durations: Sequence[float], false_alarms: float) -> Shift | None:
     return best._replace(chance=best.chance * len(windows))
 
 
-def find_glances(durations: Mapping[str, Sequence[float]]) -> dict[str, Glance]:
+def find_glances(durations: Mapping[K, Sequence[float]]) -> dict[K, Glance]:
     """The steps that took much longer in this run than in any before."""
     found = {}
     for name, past in durations.items():

@@ -64,6 +64,7 @@ class DataJobSubject:
         """Call the service once, with our login."""
         info = self.client.info()
         self.step.evidence(f"{info.api_version}, login: {self.client.auth_kind}")
+        self.step.attach("versions", {"control-service": info.api_version})
         for line in self.run_context.swept:
             self.step.evidence(f"of an earlier run: {line}")
 

@@ -33,7 +33,11 @@ class Results:
         self.sweep_problem: Finding | None = None
         self.problems: list[Finding] = []
         """What went wrong around the steps, such as a report that could not be written."""
+        self.history: dict[str, Any] | None = None
+        """Where the run is remembered, and what the runs before say of it."""
         self.unusable = False
+        self.nothing_to_do = False
+        """Whether no test ran because all are known to be good (`--vdk-changed`)."""
         self._ordinary_failed = False
         self._others: list[Verdict] = []
 
@@ -81,6 +85,8 @@ class Results:
         """Ours, where pytest would say that tests passed or failed; else what pytest says."""
         if self.unusable:
             return USAGE
+        if self.nothing_to_do and pytests == pytest.ExitCode.NO_TESTS_COLLECTED:
+            return int(pytest.ExitCode.OK)
         if pytests not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return pytests
         if not self.journeys and not self.cleanup and not self._others:

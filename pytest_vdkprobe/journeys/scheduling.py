@@ -48,8 +48,10 @@ def refuse_each(config: pytest.Config) -> None:
 class WorkersShare:
     """The controller's side; registered only where xdist is."""
 
-    def __init__(self, tables: dict[str, Any] | None) -> None:
+    def __init__(self, tables: dict[str, Any] | None, *, known: str | None = None) -> None:
         self.tables = tables
+        self.known = known
+        """What is known of the past, where the history is kept, as JSON."""
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -61,6 +63,7 @@ class WorkersShare:
                 "started_at": run.started_at.isoformat(),
                 "remaining_s": run.deadline.remaining_s(),
                 "tables": self.tables,
+                "known": self.known,
             }
         )
 

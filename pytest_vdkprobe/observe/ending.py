@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +17,9 @@ from pytest_vdkprobe.journeys import answers
 from pytest_vdkprobe.journeys.results import Results
 from pytest_vdkprobe.observe.rounds import RoundMetrics
 from pytest_vdkprobe.observe.summary import Summary
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.observe.history import History
 
 
 class Ending:
@@ -38,6 +41,7 @@ class Ending:
         self.metrics_file = metrics_file
         self.rounds: RoundMetrics | None = None
         self.summary: Summary | None = None
+        self.history: History | None = None
         self._written = False
 
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -56,6 +60,8 @@ class Ending:
         if session.config.getoption("collectonly"):
             return
         self._sweep()
+        if self.history is not None:
+            self.history.finish(self.results.exit_code(pytests))
         self._write(pytests)
         session.exitstatus = self.results.exit_code(pytests)
 
@@ -141,6 +147,8 @@ class Ending:
         """Between pytest's failures and its short summary."""
         if self.summary is not None:
             self.summary.tell()
+        if self.history is not None:
+            self.history.tell(terminalreporter)
         if self._written:
             terminalreporter.write_sep("-", f"vdkprobe report: {self.report}")
         for problem in self.results.problems:

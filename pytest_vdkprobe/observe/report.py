@@ -78,6 +78,7 @@ def as_document(results: Results, exit_code: int) -> dict[str, Any]:
             "done": results.swept,
             "problem": None if results.sweep_problem is None else str(results.sweep_problem),
         },
+        "history": results.history,
         "problems": [str(problem) for problem in results.problems],
     }
 

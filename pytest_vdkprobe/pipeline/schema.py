@@ -8,7 +8,6 @@ from urllib.parse import quote, urlencode
 
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.pipeline import ddl, sites
-from pytest_vdkprobe.secrets import Secret
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
@@ -127,7 +126,7 @@ def address_of(database: PostgresDatabase, *, base_dir: Path) -> Address:
     place = f"{settings.host}:{settings.port}/{quote(settings.database, safe='')}"
     return Address(
         "postgresql",
-        Secret(f"postgresql+psycopg2://{login}@{place}?{urlencode(database.tls())}", "pipeline"),
+        f"postgresql+psycopg2://{login}@{place}?{urlencode(database.tls())}",
         f"postgresql://{settings.user}@{place}",
         "pipeline.database",
         has_password=bool(secret),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -31,7 +31,8 @@ class Address:
     """A database: `dialect` is sqlite, with the `file`, or postgresql; `shown` has no secret."""
 
     dialect: str
-    url: Secret
+    url: str = field(repr=False)
+    """As it was given: the password in it is known to the redactor, the rest may be told."""
     shown: str
     source: str
     file: Path | None = None
@@ -47,11 +48,11 @@ class Address:
         if not separator:
             raise _malformed(shown, source, "it has no ://")
         if scheme in SQLITE:
-            return cls("sqlite", Secret(text, source), shown, source, file=_file(rest, source))
+            return cls("sqlite", text, shown, source, file=_file(rest, source))
         if scheme not in POSTGRESQL:
             raise _malformed(shown, source, f"{scheme!r} is no database that is known here")
         url = "postgresql+psycopg2://" + rest
-        return cls("postgresql", Secret(url, source), shown, source, has_password=has_password)
+        return cls("postgresql", url, shown, source, has_password=has_password)
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ def make_engine(address: Address) -> Engine:
             event.listen(engine, "begin", _begin_immediately)
             return engine
         return create_engine(
-            address.url.reveal(),
+            address.url,
             poolclass=NullPool,
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT_S,
@@ -197,7 +197,7 @@ def _settings(address: Address) -> PostgresConnection:
     """The connection's parts, for messages; libpq's defaults where the string leaves them out."""
     from sqlalchemy import make_url  # noqa: PLC0415 - loaded already
 
-    url = make_url(address.url.reveal())
+    url = make_url(address.url)
     user = url.username or "postgres"
     return PostgresConnection(
         host=url.host or "localhost",

@@ -270,7 +270,7 @@ def test_the_statements_can_be_had_without_running_them(address: Address) -> Non
     if address.dialect == "postgresql":
         from sqlalchemy import create_engine
 
-        engine = create_engine(address.url.reveal(), isolation_level="AUTOCOMMIT")
+        engine = create_engine(address.url, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             connection.exec_driver_sql(text.replace("%", "%%"))
         engine.dispose()

@@ -9,7 +9,10 @@ import pytest
 
 # Imported here so that inner runs, which forget what they import, find it loaded.
 import pytest_vdkprobe.activation
-import pytest_vdkprobe.fixtures  # noqa: F401 - as above
+import pytest_vdkprobe.fixtures
+import pytest_vdkprobe.history.looking_back
+import pytest_vdkprobe.observe.history
+import pytest_vdkprobe.store.sqlite  # noqa: F401 - as above
 
 PLATFORM = """
 [control]

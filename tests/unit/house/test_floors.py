@@ -41,7 +41,8 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"journeys"}),
     frozenset({"observe"}),
     frozenset({"watch"}),
-    frozenset({"fixtures", "plugin", "activation", "problems", "hookspecs", "kinds", "api", "cli"}),
+    frozenset({"fixtures", "plugin", "activation", "problems", "remembering", "hookspecs"})
+    | {"kinds", "api", "cli"},
 )
 """Ground floor first. A room sees every floor below its own, and not its neighbours."""
 

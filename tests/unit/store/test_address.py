@@ -19,7 +19,7 @@ PASSWORD = "hunter2:with@odd/signs"
 def test_postgresql_is_known_by_its_names(scheme: str) -> None:
     address = Address.parse(f"{scheme}://me:secret@db:5433/history", source="the test")
     assert address.dialect == "postgresql"
-    assert address.url.reveal() == "postgresql+psycopg2://me:secret@db:5433/history"
+    assert address.url == "postgresql+psycopg2://me:secret@db:5433/history"
 
 
 @pytest.mark.parametrize(
