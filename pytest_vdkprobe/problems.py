@@ -39,9 +39,9 @@ def find_problems(
     known: dict[str, type] = {"control": ControlSettings, "jobs": JobSettings, "run": RunSettings}
     if "legacy" in configuration:
         known["legacy"] = LegacySettings
-    # Pipelines are checked without a Control Service, and run without one.
-    if "jobs" not in configuration and (
-        "pipeline" in configuration or "pipelines" in configuration
+    # These are checked without a Control Service, and run without one.
+    if "jobs" not in configuration and any(
+        section in configuration for section in ("pipeline", "pipelines", "tables")
     ):
         need_control = False
     if not need_control and "control" not in configuration:

@@ -120,6 +120,10 @@ def _connect(configuration: Configuration) -> int:
         from pytest_vdkprobe.routes.trial import trials as of_routes  # noqa: PLC0415 - ditto
 
         failed = _connect_each("the ends of routes", of_routes(configuration))
+    if not failed and "tables" in configuration:
+        from pytest_vdkprobe.tables.trial import trials as of_tables  # noqa: PLC0415 - ditto
+
+        failed = _connect_each("the databases of tables", of_tables(configuration))
     if not failed and "endpoints" in configuration:
         from pytest_vdkprobe.endpoints.find import trials as of_endpoints  # noqa: PLC0415 - ditto
 

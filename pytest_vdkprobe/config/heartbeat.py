@@ -27,7 +27,16 @@ SHORTEST_RUN_S = 1800.0
 SHIPPED_JOBS = ("database_ingestion", "empty", "impala", "simple", "trino")
 HEARTBEATS = ("EmptyRunTest", "SimpleRunTest", "SuccessfulRunTest")
 """Its run tests that our heartbeat does the work of, and more."""
-DATABASE_TESTS = ("ImpalaDatabaseHeartbeatTest", "ImpalaDatabaseRunTest", "TrinoDatabaseRunTest")
+TRINO_TEST = "TrinoDatabaseRunTest"
+"""The one of its database tests that works: our scenario `tables` does its work, and more."""
+DATABASE_TESTS = ("ImpalaDatabaseHeartbeatTest", "ImpalaDatabaseRunTest")
+TRINO_PORT = 8080
+JOB_KEYS = (
+    ("vdk_version", "VDK_HEARTBEAT_DEPLOY_JOB_VDK_VERSION"),
+    ("python_version", "DATAJOB_DEPLOYMENT_PYTHON_VERSION"),
+    ("db_default_type", "DB_DEFAULT_TYPE"),
+)
+"""What it says of every job that it deploys."""
 FRONTEND_TEST = "PingFrontendTest"
 SHIPPED_MODULES = ("vdk.internal.heartbeat", "taurus.vdk.heartbeat")
 
@@ -116,11 +125,7 @@ class Heartbeat:
             # the same in all of xdist's workers, and never cut off.
             self._set("jobs.0.name", NAME_PREFIX, None)
         self._directory()
-        for setting, key in (
-            ("vdk_version", "VDK_HEARTBEAT_DEPLOY_JOB_VDK_VERSION"),
-            ("python_version", "DATAJOB_DEPLOYMENT_PYTHON_VERSION"),
-            ("db_default_type", "DB_DEFAULT_TYPE"),
-        ):
+        for setting, key in JOB_KEYS:
             self._set(f"jobs.0.{setting}", keys.text(key), key)
         mail = [part.strip() for part in re.split("[;,]", keys.text("JOB_NOTIFICATION_MAIL") or "")]
         if any(mail):
@@ -150,7 +155,7 @@ class Heartbeat:
                 expected=f"one of {', '.join(SHIPPED_JOBS)}; or DATAJOB_DIRECTORY_PARENT beside it",
                 to_try=did_you_mean(name, SHIPPED_JOBS),
             )
-        if name not in ("empty", "simple"):
+        if name not in ("empty", "simple") and not self._tests_trino():
             self.warnings.append(
                 f"DATAJOB_DIRECTORY_NAME={name}: our job `proof` runs in its place, which touches"
                 " no database; nothing is checked there."
@@ -179,9 +184,12 @@ class Heartbeat:
             )
         if shipped and wanted in HEARTBEATS:
             return
+        if shipped and wanted == TRINO_TEST:
+            self._tables()
+            return
         if shipped and wanted in DATABASE_TESTS:
             self.warnings.append(
-                f"{wanted} is not run: no scenario reads that database yet. The whole heartbeat of"
+                f"{wanted} is not run: nothing here reads an Impala. The whole heartbeat of"
                 " pytest-vdkprobe runs in its place, and says nothing about the database."
             )
             return
@@ -193,7 +201,7 @@ class Heartbeat:
                 expected=f"one of {', '.join(HEARTBEATS)}",
                 to_try="remove the key to run the whole heartbeat on a Control Service",
             )
-        known = (*HEARTBEATS, *DATABASE_TESTS)
+        known = (*HEARTBEATS, TRINO_TEST, *DATABASE_TESTS)
         whose = f"the class {wanted} of {module}" if module else f"a class {wanted}"
         raise keys.error(
             f"The run test is {whose}, which can't be run here: only vdk-heartbeat's own can.",
@@ -204,6 +212,66 @@ class Heartbeat:
             else "write it as a scenario (a pytest module with our fixtures), and remove both"
             " JOB_RUN_TEST_ keys",
         )
+
+    def _tests_trino(self) -> bool:
+        return self._keys.text("JOB_RUN_TEST_CLASS_NAME") == TRINO_TEST
+
+    def _tables(self) -> None:
+        """Its test of Trino as an entry of [[tables]]."""
+        keys = self._keys
+        kind = keys.text("DB_DEFAULT_TYPE") or "trino"
+        if kind.lower() != "trino":
+            raise keys.error(
+                f"{TRINO_TEST} moves tables in Trino, and the job's SQL would go elsewhere.",
+                "DB_DEFAULT_TYPE",
+                expected="TRINO, or no such key",
+            )
+        self._set("tables.0.name", "heartbeat", "JOB_RUN_TEST_CLASS_NAME")
+        self._database_end("tables.0.database", "trino")
+        schema = keys.text("DATABASE_TEST_DB") or ""
+        catalog, dot, rest = schema.partition(".")
+        if not (catalog and dot and rest) or "." in rest:
+            raise keys.error(
+                f"{TRINO_TEST} makes tables, and DATABASE_TEST_DB does not say where in Trino.",
+                "DATABASE_TEST_DB",
+                expected="CATALOG.SCHEMA, for example memory.default",
+            )
+        self._set("tables.0.database.catalog", catalog, "DATABASE_TEST_DB")
+        self._set("tables.0.database.schema", rest, "DATABASE_TEST_DB")
+        for role, roles in (
+            ("SOURCE", ("source", "view")),
+            ("DESTINATION", ("python", "sql")),
+            ("LOAD_DESTINATION", ("insert", "periodic_snapshot", "scd1", "scd1_upsert")),
+        ):
+            key = f"DATABASE_TEST_TABLE_{role}"
+            for each in roles:
+                self._set(f"tables.0.called.{each}", keys.text(key), key)
+        if not keys.yes("CHECK_TEMPLATE_EXECUTION", default=True):
+            self._set("tables.0.moves", ["python", "sql"], "CHECK_TEMPLATE_EXECUTION")
+        for setting, key in JOB_KEYS:
+            self._set(f"tables.0.{setting}", keys.text(key), key)
+
+    def _database_end(self, place: str, kind: str) -> None:
+        """The DATABASE_* keys as the table of a connection at `place`."""
+        keys = self._keys
+        if keys.text("DATABASE_HOST") is None:
+            raise keys.error(
+                "Where the database is, is not said.", "DATABASE_HOST", expected="a host's name"
+            )
+        self._set(f"{place}.kind", kind, "DB_DEFAULT_TYPE")
+        self._set(f"{place}.host", keys.text("DATABASE_HOST"), "DATABASE_HOST")
+        port = keys.number("DATABASE_PORT", default=TRINO_PORT)
+        self._set(f"{place}.port", port, "DATABASE_PORT")
+        self._set(f"{place}.user", keys.text("DATABASE_USER"), "DATABASE_USER")
+        self._set(f"{place}.password", keys.secret("DATABASE_PASS"), "DATABASE_PASS")
+        if keys.yes("DATABASE_USE_SSL", default=True):
+            verify = keys.yes("DATABASE_VERIFY_SSL", default=True)
+            self._set(f"{place}.tls.verify", verify, "DATABASE_VERIFY_SSL")
+        if keys.text("DATABASE_CONNECTION_TIMEOUT_SECONDS"):
+            name = "DATABASE_CONNECTION_TIMEOUT_SECONDS"
+            seconds = float(keys.number(name, default=0))
+            field = "connect_timeout_s" if kind == "postgres" else "request_timeout_s"
+            self._set(f"{place}.{field}", seconds, name)
 
     def _legacy(self) -> None:
         keys = self._keys

@@ -82,11 +82,8 @@ def _of_tables(run: Run) -> list[str]:
     for settings in run.configuration.sections("tables", TablesSettings):
         by = by_whom(settings, run.configuration)
         moves = settings.moves_of(by=by)
-        stem = settings.stem(run.run_id)
-        lines.append(
-            f"  tables {settings.name}  ({settings.database.kind}): {stem}_* for a source, a view "
-            f"and {', '.join(moves)}"
-        )
+        names = [settings.table(run.run_id, role) for role in ("source", "view", *moves)]
+        lines += [f"  table {name}  ({settings.database.kind})" for name in names]
         if by == "job":
             lines.append(
                 f"  data job {job_settings(settings).remote_name(run.run_id)}  (moves them)"

@@ -15,6 +15,7 @@ from pytest_vdkprobe.tables.settings import TablesSettings, by_whom, place_of
 if TYPE_CHECKING:
     from pytest_vdkprobe.config import Configuration
 
+ROLES = ("source", "view", *MOVES)
 MAY_BE_LEFT_OUT = tuple(column.source for column in COLUMNS if not column.needed)
 
 
@@ -78,9 +79,15 @@ def _wrong(entry: TablesSettings, configuration: Configuration) -> list[Wrong]:
         for number, name in enumerate(entry.without)
         if name not in MAY_BE_LEFT_OUT
     ]
-    if not entry.prefix.strip():
-        wrong.append(("It is empty.", "prefix", entry.prefix, 'write "vdkprobe", say'))
-    elif len(f"{entry.stem('12345678')}_periodic_snapshot") > LONGEST_NAME:
-        cure = "shorten prefix or name"
-        wrong.append(("The tables' names would be too long.", "prefix", entry.prefix, cure))
+    for role in entry.called:
+        if role not in ROLES:
+            what, cure = "No table has this role.", "one of " + ", ".join(ROLES)
+            wrong.append((what, f"called.{role}", role, cure))
+    for role in ROLES:
+        key = f"called.{role}" if role in entry.called else "prefix"
+        if len(entry.table("12345678", role).encode()) > LONGEST_NAME:
+            text = entry.called.get(role, entry.prefix)
+            what = "A table's name would be too long."
+            wrong.append((what, key, text, f"shorten it, or the entry's name: {role} is added"))
+            break
     return wrong

@@ -21,6 +21,9 @@ from pytest_vdkprobe.tables.moves import BY_PROBE, MOVES
 if TYPE_CHECKING:
     from pytest_vdkprobe.config import Configuration
 
+AWKWARD = ' "größe" \U0001f570'
+"""What stands behind the names of tables that no template is given: those do not quote them all."""
+
 Names = Literal["awkward", "plain"]
 
 
@@ -87,6 +90,8 @@ class TablesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """Which ways of moving are tried; left out: all that this database and `by` have."""
     prefix: str = "vdkprobe"
     """What the names of the tables begin with; the run's id and the role follow."""
+    called: dict[str, str] = {}
+    """Other beginnings for single roles: `source`, `view`, or a move."""
     names: Names = "awkward"
     """`awkward`: columns and tables with quotes, spaces and unicode; `plain` where a connector
     refuses such names."""
@@ -103,9 +108,10 @@ class TablesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     db_default_type: str | None = None
     """What the job's SQL steps talk to; left out: the kind of the database."""
 
-    def stem(self, run_id: str) -> str:
-        """What the names of all its tables in this run begin with."""
-        return plain(f"{self.prefix}_{run_id}_{self.name}")
+    def table(self, run_id: str, role: str) -> str:
+        """What the table of that role is called in this run."""
+        name = plain(f"{self.called.get(role, self.prefix)}_{run_id}_{self.name}_{role}")
+        return name + AWKWARD if self.names == "awkward" and role in BY_PROBE else name
 
     def moves_of(self, *, by: str) -> tuple[str, ...]:
         """What is tried, in order."""

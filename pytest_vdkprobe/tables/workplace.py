@@ -14,7 +14,7 @@ from pytest_vdkprobe.connections.tables import LeasedTable, finding
 from pytest_vdkprobe.connections.trino import TrinoDatabase
 from pytest_vdkprobe.errors import PlatformFailure
 from pytest_vdkprobe.tables.compare import wrong_rows, wrong_types
-from pytest_vdkprobe.tables.moves import MOVES, STAGING, TEMPLATES, Row, staging_name
+from pytest_vdkprobe.tables.moves import MOVES, STAGING, Row, staging_name
 from pytest_vdkprobe.tables.rows import Shape, rows_before, rows_that_come
 from pytest_vdkprobe.tables.settings import PostgresPlace, TrinoPlace
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.leases import LeaseStore
     from pytest_vdkprobe.tables.settings import Place, TablesSettings
     from pytest_vdkprobe.waiting import Deadline
-
-AWKWARD = ' "größe" \U0001f570'
-"""What stands behind the names of tables that no template is given: those do not quote them all."""
 
 
 class Workplace:
@@ -46,15 +43,12 @@ class Workplace:
         self.database: Database = open_database(place, base_dir=base_dir)
         awkward = settings.names == "awkward"
         self.shape = Shape(self.database.engine, awkward=awkward, without=settings.without)
-        self._stem = settings.stem(run_id)
+        self._run_id = run_id
         self._leases = leases
         self._made: list[LeasedTable] = []
         self.source = self._name("source")
         self.view = self._name("view")
-        self.destinations = {
-            move: self._name(move, AWKWARD if awkward and move not in TEMPLATES else "")
-            for move in self.moves
-        }
+        self.destinations = {move: self._name(move) for move in self.moves}
         self.before = rows_before()
         self.come = rows_that_come()
 
@@ -64,8 +58,8 @@ class Workplace:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _name(self, role: str, behind: str = "") -> Name:
-        table = f"{self._stem}_{role}{behind}"
+    def _name(self, role: str) -> Name:
+        table = self.settings.table(self._run_id, role)
         if isinstance(self.place, TrinoPlace):
             parts = (self.place.catalog or "", self.place.schema or "", table)
             return Name(tuple(part.lower() for part in parts))
@@ -88,10 +82,9 @@ class Workplace:
             self.insert(name, self.before, deadline=deadline)
             what = f"The table for {move} does not hold what was written there"
             self.require(move, self.before, what, deadline=deadline)
-        where = ".".join(self.source.parts[:-1])
         return (
-            f"{self._stem}_* in {where}: a source, a view, {len(self.destinations)} destinations "
-            f"of {len(types)} columns, with {len(self.before)} rows each"
+            f"{self.source}, a view, {len(self.destinations)} destinations of {len(types)} columns "
+            f"with {len(self.before)} rows each"
         )
 
     def _own(self, name: Name, *, kind: str = "table") -> LeasedTable:

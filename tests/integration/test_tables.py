@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from pytest_vdkprobe.cli.main import main
+from tests.integration.children import run_pytest
 from tests.integration.shared_engines import SharedEngines
-from tests.integration.table_jobs import Tables, platform
+from tests.integration.table_jobs import OPTIONS, Tables, platform
 
 PLANT = """
 def run(job_input):
@@ -154,3 +156,77 @@ def test_table_that_stays_turns_the_dropping_red(tables: Tables) -> None:
     (left,) = tables.found()
     assert left in heard.steps["drop"]["finding"]["what"]
     tables.sql(f'drop table "{left}"')
+
+
+def test_next_run_removes_what_a_killed_one_left(tables: Tables) -> None:
+    """The table of a move has lost its comment, as templates make it do; a stranger's stays."""
+    path = tables.write("postgres", moves=["sql"])
+    hook = "import os, signal\ndef pytest_vdkprobe_step_finished(config, step):\n"
+    hook += "    if step['step'] == 'move[sql]':\n        os.kill(os.getpid(), signal.SIGKILL)\n"
+    conftest = tables.folder / "conftest.py"
+    conftest.write_text(hook)
+    run_pytest(path, *OPTIONS)
+    conftest.unlink()
+    left = tables.found()
+    assert len(left) == len(tables.leases()) == 3
+    moved = next(name for name in left if "_sql" in name).replace('"', '""')
+    tables.sql(f'comment on table "{moved}" is null')
+    tables.sql("create table vdkprobe_mine (a int)")
+    try:
+        heard = run_pytest(path, *OPTIONS)
+        assert heard.exit_code == 0, heard.output
+        assert tables.found() == ["vdkprobe_mine"]
+        assert tables.leases() == []
+    finally:
+        tables.sql("drop table vdkprobe_mine")
+
+
+def test_check_tells_a_database_without_the_schema(
+    tables: Tables, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = {}
+    for kind in ("postgres", "trino"):
+        assert main(["check", "--connect", str(tables.write(kind))]) == 0
+        assert f"ok     {kind}: " in capsys.readouterr().out
+        path = tables.write(kind, database={**tables.place(kind), "schema": "nowhere"})
+        said[kind] = main(["check", "--connect", str(path)])
+        assert "has no schema nowhere" in capsys.readouterr().out
+    assert said == {"postgres": 4, "trino": 4}
+
+
+def test_plan_names_every_table_and_makes_none(tables: Tables) -> None:
+    heard = run_pytest(tables.write("postgres"), *OPTIONS, "--vdk-plan")
+    for role in ("source", "view", "python", "sql"):
+        assert f"_postgres_{role}" in heard.output
+    assert tables.found() == []
+
+
+INI = """[DEFAULT]
+CONTROL_API_URL={url}
+JOB_TEAM=sandbox
+JOB_RUN_TEST_CLASS_NAME=TrinoDatabaseRunTest
+DB_DEFAULT_TYPE=TRINO
+DATABASE_HOST={host}
+DATABASE_PORT={port}
+DATABASE_USER=heartbeat
+DATABASE_USE_SSL=no
+DATABASE_TEST_DB=memory.{schema}
+DATABASE_TEST_TABLE_SOURCE=src
+DATABASE_TEST_TABLE_DESTINATION=dst
+CHECK_TEMPLATE_EXECUTION=no
+"""
+
+
+def test_an_ini_of_vdk_heartbeat_moves_tables_in_its_trino(tables: Tables) -> None:
+    at = tables.engines.trino
+    with platform() as sound:
+        path = tables.folder / "heartbeat.ini"
+        where = {"host": at.host, "port": at.port, "schema": tables.engines.schema}
+        path.write_text(INI.format(url=sound.url, **where))
+        heard = run_pytest(path, *OPTIONS)
+    assert heard.exit_code == 0, heard.output
+    assert list(heard.verdicts) == [
+        *("create", "prepare", "fill", "move[python]", "move[sql]", "drop", "delete")
+    ]
+    assert f"memory.{tables.engines.schema}.src_" in heard.steps["create"]["evidence"][0]
+    assert tables.found() == []

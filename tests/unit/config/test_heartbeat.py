@@ -308,11 +308,79 @@ def test_its_own_run_tests_are_the_heartbeat(legacy: Loader, name: str) -> None:
     assert legacy("CONTROL_API_URL=https://control\n", environ).warnings == ()
 
 
-def test_its_database_tests_are_named_as_not_run(legacy: Loader) -> None:
-    environ = {"JOB_RUN_TEST_CLASS_NAME": "TrinoDatabaseRunTest", "DATAJOB_DIRECTORY_NAME": "trino"}
+def test_its_impala_test_is_named_as_not_run(legacy: Loader) -> None:
+    environ = {
+        "JOB_RUN_TEST_CLASS_NAME": "ImpalaDatabaseRunTest",
+        "DATAJOB_DIRECTORY_NAME": "impala",
+    }
     warnings = legacy("CONTROL_API_URL=https://control\n", environ).warnings
-    assert any("TrinoDatabaseRunTest is not run" in warning for warning in warnings)
-    assert any("DATAJOB_DIRECTORY_NAME=trino" in warning for warning in warnings)
+    assert any("ImpalaDatabaseRunTest is not run" in warning for warning in warnings)
+    assert any("DATAJOB_DIRECTORY_NAME=impala" in warning for warning in warnings)
+
+
+TRINO_TEST = """CONTROL_API_URL=https://control
+JOB_RUN_TEST_CLASS_NAME=TrinoDatabaseRunTest
+DATAJOB_DIRECTORY_NAME=trino
+"""
+
+
+def test_its_trino_test_becomes_an_entry_of_tables(legacy: Loader) -> None:
+    configuration = legacy(
+        f"""{TRINO_TEST}
+DB_DEFAULT_TYPE=TRINO
+DATABASE_HOST=trino
+DATABASE_PORT=8443
+DATABASE_USER=me
+DATABASE_VERIFY_SSL=n
+DATABASE_TEST_DB=memory.default
+DATABASE_TEST_TABLE_SOURCE=src
+DATABASE_TEST_TABLE_LOAD_DESTINATION=load
+DATABASE_CONNECTION_TIMEOUT_SECONDS=5
+CHECK_TEMPLATE_EXECUTION=no
+DATAJOB_DEPLOYMENT_PYTHON_VERSION=3.11
+""",
+        {"DATABASE_PASS": "hush-hush"},
+    )
+    assert configuration.warnings == ()
+    (entry,) = configuration.sections("tables", dict[str, object])
+    called = dict.fromkeys(("source", "view"), "src")
+    called |= dict.fromkeys(("insert", "periodic_snapshot", "scd1", "scd1_upsert"), "load")
+    assert entry == {
+        "name": "heartbeat",
+        "database": {
+            "kind": "trino",
+            "host": "trino",
+            "port": 8443,
+            "user": "me",
+            "catalog": "memory",
+            "schema": "default",
+            "request_timeout_s": 5.0,
+            "password": {"env": "DATABASE_PASS"},
+            "tls": {"verify": False},
+        },
+        "called": called,
+        "moves": ["python", "sql"],
+        "db_default_type": "TRINO",
+        "python_version": "3.11",
+    }
+    assert configuration.source("tables.0.database.host").endswith("key DATABASE_HOST")
+
+
+@pytest.mark.parametrize(
+    ("keys", "key"),
+    [
+        ("DATABASE_TEST_DB=memory.default\n", "DATABASE_HOST"),
+        ("DATABASE_HOST=trino\n", "DATABASE_TEST_DB"),
+        ("DATABASE_HOST=trino\nDATABASE_TEST_DB=default\n", "DATABASE_TEST_DB"),
+        ("DATABASE_HOST=trino\nDB_DEFAULT_TYPE=IMPALA\n", "DB_DEFAULT_TYPE"),
+    ],
+)
+def test_trino_test_that_cannot_run_is_refused_with_its_key(
+    legacy: Loader, keys: str, key: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        legacy(TRINO_TEST + keys)
+    assert str(caught.value.key).startswith(key)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,9 @@ def problems(tmp_path: Path, entry: str, *, control: str = CONTROL) -> list[str]
         (f'{DATABASE}\nmoves = ["scd2"]', "Nothing moves rows in this way"),
         (f"{DATABASE}\nmoves = []", "without moves shows nothing"),
         (f'{DATABASE}\nwithout = ["id"]', "No column that may be left out"),
-        (f'{DATABASE}\nprefix = "{"x" * 40}"', "names would be too long"),
+        (f'{DATABASE}\nprefix = "{"x" * 40}"', "A table's name would be too long"),
+        (f'{DATABASE}\ncalled = {{ sauce = "x" }}', "No table has this role"),
+        (f'{DATABASE}\nvdk = {{ trino_password = "x" }}', "is uploaded as it is"),
         (f'{DATABASE}\nby = "probe"\nmoves = ["scd1"]', "Templates are run by a data job"),
         (
             f'{POSTGRES}\nmoves = ["scd1"]',
