@@ -9,7 +9,6 @@ says what to write instead, before anything was created anywhere.
 from __future__ import annotations
 
 import importlib.util
-import os
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -34,10 +33,11 @@ from pytest_vdkprobe.observe.ending import Ending
 from pytest_vdkprobe.observe.live import LiveLine, LogLines
 from pytest_vdkprobe.observe.redaction import Redaction
 from pytest_vdkprobe.observe.summary import Summary
-from pytest_vdkprobe.plugin import OPTIONS
+from pytest_vdkprobe.options import given_options, option, option_with_source, path_option
 from pytest_vdkprobe.problems import find_problems
 from pytest_vdkprobe.remembering import Memory, as_text, known_to_workers, memory, remember
 from pytest_vdkprobe.secrets import redact
+from pytest_vdkprobe.watching import pushing, watching
 
 if TYPE_CHECKING:
     from pytest_vdkprobe.config import Configuration
@@ -45,9 +45,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ENGINES = "engines"
 """Beside a sandbox's tables: how its engines are asked for, as sandbox.session says it."""
-FLAGS = ("quick", "plan", "sweep", "changed")
-TRUE = ("1", "true", "yes", "on")
-FALSE = ("", "0", "false", "no", "off")
+WATCH_CHILD = "vdkprobe-watch-child"
+"""The plugin of a process that a watch started, as `watch.child` calls it."""
 
 
 def activate(config: pytest.Config) -> None:
@@ -59,14 +58,17 @@ def activate(config: pytest.Config) -> None:
         _refuse([*wrong, *_objections(config, run.configuration)])
         chosen, patterns = _choose(config, known)
         asked = memory(
-            _option(config, "history"),
-            _option(config, "compare"),
+            option_with_source(config, "history"),
+            option_with_source(config, "compare"),
             changed=bool(option(config, "changed")),
         )
     except ProbeError as problem:
         raise pytest.UsageError(redact(str(problem))) from problem
     config.stash[RUN_KEY] = run
-    _write_legacy_junit(config, run.configuration)
+    child = config.pluginmanager.get_plugin(WATCH_CHILD)
+    watched = child is None and bool(option(config, "watch"))
+    if child is None and not watched:
+        _write_legacy_junit(config, run.configuration)
     scheduling.refuse_each(config)
     manager = config.pluginmanager
     gathering = collection.Collection([known[name] for name in chosen], known.values(), config)
@@ -75,7 +77,12 @@ def activate(config: pytest.Config) -> None:
     manager.register(step_fixtures, "vdkprobe-step-fixtures")
     if importlib.util.find_spec("pytest_vdkprobe.fixtures") is not None:
         manager.import_plugin("pytest_vdkprobe.fixtures")
-    errand = _errand(config, run)
+    if child is not None:
+        _become_child(config, run, child)
+        return
+    errand: object = _errand(config, run)
+    if watched:
+        errand = watching(config, run, tables, lambda: resolve_configuration(config, tables)[0])
     if errand is not None:
         config.option.dist, config.option.tx = "no", []
         manager.register(errand, "vdkprobe-errand")
@@ -99,22 +106,41 @@ def _objections(config: pytest.Config, configuration: Configuration) -> list[Con
     return answers.problems_told(config, hook(config=config, configuration=configuration))
 
 
+def _become_child(config: pytest.Config, run: Run, child: Any) -> None:
+    """Run a scenario of a watch, round after round; its supervisor reports."""
+    config.option.dist, config.option.tx, config.option.maxfail = "no", [], 0
+    config.option.xmlpath = None
+    runner = StepRunner(run)
+    try:
+        child.bind(run, runner)
+    except ProbeError as problem:
+        raise pytest.UsageError(redact(str(problem))) from problem
+    manager = config.pluginmanager
+    manager.register(runner, "vdkprobe-steps")
+    manager.register(Interruption(run.settings.grace_s), "vdkprobe-signals")
+    manager.register(LogLines(), "vdkprobe-live")
+    manager.register(Redaction(), "vdkprobe-redaction")
+
+
 def _register_reporting(
     config: pytest.Config, run: Run, tables: dict[str, Any] | None, asked: Memory
 ) -> None:
     manager = config.pluginmanager
     results = Results(run, config)
     junit = config.getoption("xmlpath", None)
-    report = _path(config, "report")
-    metrics_file = _path(config, "metrics_file")
+    report = path_option(config, "report")
+    metrics_file = path_option(config, "metrics_file")
+    push = pushing(config, run)
     ending = Ending(
         results,
         report=report,
         junit=Path(junit).absolute() if junit else None,
         metrics_file=metrics_file,
         config=config,
+        push=push,
     )
-    if metrics_file is not None or answers.implemented(config, "pytest_vdkprobe_metrics"):
+    exporting = metrics_file is not None or push is not None
+    if exporting or answers.implemented(config, "pytest_vdkprobe_metrics"):
         from pytest_vdkprobe.observe.rounds import RoundMetrics  # noqa: PLC0415 - if asked for
 
         ending.rounds = RoundMetrics(run.metrics)
@@ -143,23 +169,26 @@ def _register_reporting(
 
 def _make_run(config: pytest.Config) -> tuple[Run, dict[str, Any] | None]:
     """The run, and the configuration's tables where workers could not load it by themselves."""
-    report = _path(config, "report")
+    report = path_option(config, "report")
     told: Mapping[str, Any] = {}
+    child = config.pluginmanager.get_plugin(WATCH_CHILD)
     if scheduling.is_worker(config):
         told = scheduling.from_controller(config)
+    elif child is not None:
+        told = child.told
     configuration, tables = resolve_configuration(config, told.get("tables"))
     configuration.learn_secrets()
-    if not told:
+    if not scheduling.is_worker(config):
         _refuse_problems(configuration, tables)
     run = Run(
         told.get("run_id") or secrets.token_hex(4),
         configuration,
         quick=bool(option(config, "quick")),
-        started_at=datetime.fromisoformat(told["started_at"]) if told else None,
+        started_at=datetime.fromisoformat(told["started_at"]) if "started_at" in told else None,
         remaining_s=told.get("remaining_s"),
         report_folder=report.parent if report else None,
-        before=_path(config, "before"),
-        after=_path(config, "after"),
+        before=path_option(config, "before"),
+        after=path_option(config, "after"),
     )
     if not told:
         _refuse_snapshots(run)
@@ -223,7 +252,7 @@ def resolve_configuration(
         known = {name: table for name, table in tables.items() if name != ENGINES}
         return from_tables("sandbox", known, overrides=overrides), tables
     if spec != "env":
-        path = _path(config, "config") or Path()
+        path = path_option(config, "config") or Path()
         here = Path.cwd()
         spec = str(path.relative_to(here) if path.is_relative_to(here) else path)
     return load(spec, overrides=overrides), None
@@ -322,51 +351,3 @@ def _errand(config: pytest.Config, run: Run) -> errands.Errand | None:
     if option(config, "sweep"):
         return errands.Errand("vdkprobe sweep", errands.sweep, run, collects=False)
     return None
-
-
-def option(config: pytest.Config, name: str) -> Any:
-    """An option's value: command line before environment before ini file."""
-    return _option(config, name)[0]
-
-
-def given_options(config: pytest.Config) -> list[tuple[str, str, str]]:
-    """Every option that was given, as (name, value, source)."""
-    given = [(f"--vdk-{name}", *_option(config, name.replace("-", "_"))) for name, *_ in OPTIONS]
-    return [
-        (name, ", ".join(value) if isinstance(value, list) else str(value), source)
-        for name, value, source in given
-        if value
-    ]
-
-
-def _option(config: pytest.Config, name: str) -> tuple[Any, str]:
-    given = config.getoption(f"vdk_{name}")
-    if given is not None:
-        return given, "command line"
-    variable = f"VDKPROBE_{name.upper()}"
-    text = os.environ.get(variable)
-    if not text:
-        return config.getini(f"vdk_{name}"), "ini file"
-    if name == "set":
-        return text.splitlines(), f"environment {variable}"
-    if name in FLAGS:
-        if text.lower() not in TRUE + FALSE:
-            raise ConfigError(
-                "An environment variable is neither true nor false.",
-                key=variable,
-                value=text,
-                expected="1 or 0",
-            )
-        return text.lower() in TRUE, f"environment {variable}"
-    return text, f"environment {variable}"
-
-
-def _path(config: pytest.Config, name: str) -> Path | None:
-    """An option that is a path: from where pytest was called, or from where the ini file lies."""
-    text = option(config, name)
-    if not text:
-        return None
-    path = Path(text).expanduser()
-    if _option(config, name)[1] == "ini file" and config.inipath is not None:
-        return config.inipath.parent / path
-    return config.invocation_params.dir / path

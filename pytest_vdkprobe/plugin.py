@@ -67,6 +67,27 @@ OPTIONS = (
         "Write verdicts, evidence, times and settings to FILE.json, for machines.",
     ),
     (
+        "watch",
+        {"metavar": "DURATION", "nargs": "?", "const": "forever"},
+        "string",
+        (
+            "Go round and round with the chosen scenarios, as [watch] in the configuration says, "
+            "for DURATION (90s, 10m, 1h30m) or until stopped, and serve metrics meanwhile."
+        ),
+    ),
+    (
+        "metrics-port",
+        {"metavar": "PORT"},
+        "string",
+        "Where a watch serves /metrics for Prometheus; 0: wherever is free. Default: 8000.",
+    ),
+    (
+        "pushgateway",
+        {"metavar": "URL"},
+        "string",
+        "Push the metrics to this Pushgateway: at the end of a run, or again and again in a watch.",
+    ),
+    (
         "metrics-file",
         {"metavar": "FILE.prom"},
         "string",

@@ -35,8 +35,14 @@ def find_problems(
     from pytest_vdkprobe.control.settings import ControlSettings  # noqa: PLC0415 - as above
     from pytest_vdkprobe.jobs.settings import JobSettings, validate_jobs  # noqa: PLC0415 - as above
     from pytest_vdkprobe.journeys.settings import RunSettings  # noqa: PLC0415 - as above
+    from pytest_vdkprobe.watch.settings import MetricsSettings, WatchSettings  # noqa: PLC0415 - ditto
 
     known: dict[str, type] = {"control": ControlSettings, "jobs": JobSettings, "run": RunSettings}
+    known |= {
+        name: kind
+        for name, kind in (("watch", WatchSettings), ("metrics", MetricsSettings))
+        if name in configuration
+    }
     if "legacy" in configuration:
         known["legacy"] = LegacySettings
     # These are checked without a Control Service, and run without one.

@@ -22,6 +22,8 @@ SECTIONS: dict[str, bool] = {
     "run": False,
     "scenarios": False,
     "waiting": False,
+    "watch": False,
+    "metrics": False,
     "sandbox": False,
     "report": False,
     "legacy": False,

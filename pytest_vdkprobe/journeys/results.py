@@ -38,7 +38,8 @@ class Results:
         self.unusable = False
         self.nothing_to_do = False
         """Whether no test ran because all are known to be good (`--vdk-changed`)."""
-        self._ordinary_failed = False
+        self._ordinary: Verdict | None = None
+        """What the tests amount to that are no steps; None while there was none."""
         self._others: list[Verdict] = []
 
     @pytest.hookimpl(tryfirst=True)
@@ -46,7 +47,10 @@ class Results:
         """Take in what a report carries of ours."""
         data: Step | None = getattr(report, "vdkprobe", None)
         if data is None:
-            self._ordinary_failed |= report.failed and not hasattr(report, "wasxfail")
+            if report.failed and not hasattr(report, "wasxfail"):
+                self._ordinary = Verdict.FAIL
+            elif report.when == "call" and self._ordinary is None:
+                self._ordinary = Verdict.PASS
         elif "journey" not in data:
             self._others.append(Verdict(data["verdict"]))
         elif data["phase"] == "teardown":
@@ -77,9 +81,15 @@ class Results:
         steps = [step for journey in self.journeys.values() for step in journey]
         found = [Verdict(s["verdict"]) for s in [*steps, *self.cleanup] if s["verdict"] != SKIPPED]
         found += self._others
-        if self._ordinary_failed:
+        if self._ordinary is Verdict.FAIL:
             found.append(Verdict.FAIL)
         return worst(found)
+
+    @property
+    def beside(self) -> Verdict | None:
+        """The worst of what is no step: ordinary tests, the sweep; None where there was nothing."""
+        found = [*self._others, *([self._ordinary] if self._ordinary else [])]
+        return worst(found) if found else None
 
     def exit_code(self, pytests: int) -> int:
         """Ours, where pytest would say that tests passed or failed; else what pytest says."""

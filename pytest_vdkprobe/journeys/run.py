@@ -6,14 +6,16 @@ lives in pytest's stash. Nothing in it is created before somebody asks for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_vdkprobe.journeys.settings import RunSettings
+from pytest_vdkprobe.secrets import redact
 from pytest_vdkprobe.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -64,9 +66,39 @@ class Run:
         """Whether that was done for the ends of routes."""
         self.placeholders: Mapping[str, str] = {}
         """What `{name}` stands for in the texts of routes, beside what each passage knows."""
+        self.lasting: dict[str, Any] | None = None
+        """In a watch, what lives on from round to round, by name; it is closed at the end."""
+        self.state_folder: Path | None = None
+        """In a watch, the scenario's own folder for what has to survive a restart."""
+        self.teller: Callable[[str], None] | None = None
+        """Where `say` goes, in a watch: its console."""
         self._report_folder = report_folder
         self._leases: LeaseStore | None = None
         self._metrics: Recorder | None = None
+
+    def begin_round(self, run_id: str, report_folder: Path) -> None:
+        """A watch goes round once more: as a run of its own, with its own id, time and leases."""
+        limit_s = self.settings.timeout_s
+        self.run_id = run_id
+        self.started_at = datetime.now(UTC)
+        self.deadline = Deadline.after(limit_s, f"the run's limit of {limit_s:g} s")
+        self.step = self.interrupted = self._leases = None
+        self.swept, self.routes_swept = [], False
+        self._report_folder = report_folder
+
+    def record_into(self, path: Path) -> None:
+        """Record into a file that others read and that outlives this process."""
+        from pytest_vdkprobe.metrics.cells import Cells  # noqa: PLC0415 - a watch only
+        from pytest_vdkprobe.metrics.recorder import Recorder  # noqa: PLC0415 - a watch only
+
+        self._metrics = Recorder(Cells(path))
+
+    def say(self, text: str) -> None:
+        """Tell people something while the run goes on: a table now and then, say."""
+        if self.teller is not None:
+            self.teller(redact(text))
+        else:
+            logging.getLogger("vdkprobe").info("%s", text)
 
     @property
     def metrics(self) -> Recorder:

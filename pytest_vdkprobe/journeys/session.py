@@ -52,6 +52,10 @@ class StepRunner:
         self._outcomes: dict[str, dict[str, Outcome]] = {}
         self._blocked: Outcome | None = None
 
+    def begin_round(self) -> None:
+        """Forget what blocked what in the round before."""
+        self._outcomes.clear()
+
     def pytest_collection_finish(self) -> None:
         """Take what has been loaded so far out of the collector's rounds.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -48,6 +49,9 @@ class StepRecord:
         self.cleanup = cleanup
         self.number = 0
         self.of = 0
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self.started_at: datetime | None = None
         self.evidences: list[str] = []
         self.polls = 0
@@ -58,6 +62,12 @@ class StepRecord:
         """Requests and answers of this step (each with `to_dict()`), kept when it does not pass."""
         self.deadline = Deadline.after(self.limit_s)
         self._started = time.monotonic()
+
+    def anew(self) -> StepRecord:
+        """The same step for another round: it has shown nothing yet."""
+        record = copy.copy(self)
+        record._begin_anew()
+        return record
 
     @property
     def id(self) -> str:

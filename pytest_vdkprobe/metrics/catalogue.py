@@ -39,6 +39,7 @@ class Family(NamedTuple):
 
 
 _CHECK = ("check",)
+_SCENARIO = ("scenario",)
 _APP = ("app_id",)
 
 
@@ -161,6 +162,46 @@ ROUNDS = (
         "How long the steps of a check took.",
     ),
 )
+WATCH = (
+    Family(
+        "vdkprobe_interval_seconds",
+        "gauge",
+        _SCENARIO,
+        "From the beginning of one round to the next.",
+    ),
+    Family(
+        "vdkprobe_slots_missed_total",
+        "counter",
+        _SCENARIO,
+        "Rounds left out because the one before had not ended, or nothing was there to run it.",
+    ),
+    Family(
+        "vdkprobe_round_running_seconds",
+        "age",
+        _SCENARIO,
+        "How long the round under way has been running; 0 when there is none.",
+    ),
+    Family(
+        "vdkprobe_child_restarts_total",
+        "counter",
+        _SCENARIO,
+        "How often the process that runs the scenario died and was started again.",
+    ),
+    Family(
+        "vdkprobe_reloads_total",
+        "counter",
+        ("outcome",),
+        "Configurations read again while the watch went on.",
+        {"outcome": ("accepted", "refused")},
+    ),
+    Family(
+        "vdkprobe_notices_failed_total",
+        "counter",
+        ("to",),
+        "Calls of an outside monitor, and pushes of metrics, that did not get through.",
+        {"to": ("ping", "pushgateway", "file")},
+    ),
+)
 SEEDS = (
     *_of(
         _APP,
@@ -208,7 +249,7 @@ SEEDS = (
 """The seeds' names, with the label they had."""
 
 CATALOGUE: Mapping[str, Family] = {
-    family.name: family for family in (*EVENTS, *TASKS, *ROUNDS, *SEEDS)
+    family.name: family for family in (*EVENTS, *TASKS, *ROUNDS, *WATCH, *SEEDS)
 }
 
 

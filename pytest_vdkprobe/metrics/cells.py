@@ -24,18 +24,22 @@ _HEAD = struct.Struct("=8s40sQ")
 _ENTRY = struct.Struct("=II")
 _MAGIC = b"vdkcell1"
 _FIRST_SIZE = 1 << 16
+_HIDDEN = "!"
 
 
 class Cells:
     """The writer's side. Without a path nobody else sees them.
 
-    Values of an earlier process are taken over by whoever claims their name again; the others are
-    gone with `publish`, which puts the new file in the old one's place.
+    Values of an earlier process are taken over: by whoever claims their name again, and by the
+    file that `publish` puts in the old one's place. Names that nobody has claimed by the time of
+    `hide_unclaimed` are not shown any more, until somebody claims them.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self._earlier = read(path) if path is not None else {}
+        self._carried: dict[str, int] = {}
+        """Where in the file the names begin that were taken over and are nobody's yet."""
         self._at: dict[str, tuple[int, int]] = {}
         self._used = _HEAD.size
         self._file: int | None = None
@@ -51,6 +55,9 @@ class Cells:
     def claim(self, name: str, width: int) -> int:
         """Where the `width` values called `name` begin; 0 each, or what they were."""
         if name in self._at:
+            if name in self._carried:
+                place = self._carried.pop(name)
+                self._map[place : place + 1] = name[:1].encode()
             return self._at[name][0]
         encoded = name.encode()
         encoded += b" " * (-len(encoded) % 8)
@@ -69,9 +76,18 @@ class Cells:
 
     def publish(self) -> None:
         """Let others read: everything that is to exist from the start has been claimed."""
+        for name, values in list(self._earlier.items()):
+            place = self._used + _ENTRY.size
+            self.claim(name, len(values))
+            self._carried[name] = place
         if self.path is not None:
             with suppress(FileNotFoundError):  # published before
                 _draft(self.path).rename(self.path)
+
+    def hide_unclaimed(self) -> None:
+        """What an earlier process had and nobody has asked for in this one is history."""
+        for place in self._carried.values():
+            self._map[place : place + 1] = _HIDDEN.encode()
 
     def flush(self) -> None:
         """Write it to the disk."""
@@ -147,5 +163,5 @@ def _entries(content: bytes) -> Iterator[tuple[str, list[float]]]:
             return
         name = content[position + _ENTRY.size : start].decode("utf-8", "replace").rstrip()
         position = start + 8 * width
-        if same_boot or not name.startswith("-"):
+        if not name.startswith(_HIDDEN if same_boot else (_HIDDEN, "-")):
             yield name, list(numbers[start // 8 : position // 8])

@@ -33,12 +33,14 @@ class Ending:
         junit: Path | None,
         metrics_file: Path | None = None,
         config: pytest.Config,
+        push: Callable[[], None] | None = None,
     ) -> None:
         self.config = config
         self.results = results
         self.report = report
         self.junit = junit
         self.metrics_file = metrics_file
+        self.push = push
         self.rounds: RoundMetrics | None = None
         self.summary: Summary | None = None
         self.history: History | None = None
@@ -55,30 +57,15 @@ class Ending:
             # the exit code that says `fail`, and without summary and sweep.
             self.results.add_problem(_unwritten("What pytest writes at the end of a run", exc))
         except BaseException:
-            self._sweep()
+            sweep_into(self.results)
             raise
         if session.config.getoption("collectonly"):
             return
-        self._sweep()
+        sweep_into(self.results)
         if self.history is not None:
             self.history.finish(self.results.exit_code(pytests))
         self._write(pytests)
         session.exitstatus = self.results.exit_code(pytests)
-
-    def _sweep(self) -> None:
-        run = self.results.run
-        try:
-            if not run.may_have_leases:
-                self.results.add_sweep([], None)
-                return
-            from pytest_vdkprobe.journeys.cleanup import sweep_run  # noqa: PLC0415 - with leases only
-
-            self.results.add_sweep(sweep_run(run), None)
-        except Finding as finding:
-            self.results.add_sweep([], finding)
-        except Exception as exc:  # noqa: BLE001 - the summary of the run matters more than its sweep
-            problem = ProbeError(f"The sweep at the end of the run broke: {exc!r}")
-            self.results.add_sweep([], problem)
 
     def _write(self, pytests: int) -> None:
         """The files that were asked for. One that is not there makes a green run an error."""
@@ -104,6 +91,17 @@ class Ending:
                 write_metrics(self.metrics_file, exposition)
             except OSError as exc:
                 self.results.add_problem(_unwritten("--vdk-metrics-file", exc))
+        if self.push is not None:
+            try:
+                self.push()
+            except Exception as exc:  # noqa: BLE001 - urllib has no tree of errors of its own
+                self.results.add_problem(
+                    ProbeError(
+                        f"Metrics could not be pushed: {exc}.",
+                        checked="--vdk-pushgateway",
+                        to_try="check its address; nobody who looks at it has seen this run",
+                    )
+                )
         hook = self.config.hook.pytest_vdkprobe_metrics
         if answers.implemented(self.config, "pytest_vdkprobe_metrics"):
             text = exposition.text().decode()
@@ -153,6 +151,22 @@ class Ending:
             terminalreporter.write_sep("-", f"vdkprobe report: {self.report}")
         for problem in self.results.problems:
             terminalreporter.write_line(str(problem), red=True)
+
+
+def sweep_into(results: Results) -> None:
+    """Remove what is left of a run, or of a round, and add that to its results."""
+    run = results.run
+    try:
+        if not run.may_have_leases:
+            results.add_sweep([], None)
+            return
+        from pytest_vdkprobe.journeys.cleanup import sweep_run  # noqa: PLC0415 - with leases only
+
+        results.add_sweep(sweep_run(run), None)
+    except Finding as finding:
+        results.add_sweep([], finding)
+    except Exception as exc:  # noqa: BLE001 - the summary of the run matters more than its sweep
+        results.add_sweep([], ProbeError(f"The sweep at the end of the run broke: {exc!r}"))
 
 
 def _unwritten(what: str, exc: OSError) -> ProbeError:

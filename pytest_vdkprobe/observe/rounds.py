@@ -49,15 +49,22 @@ class RoundMetrics:
     def record(self, results: Results) -> None:
         """Take in a round that has just ended."""
         for check, steps in results.journeys.items():
-            self.recorder.declare_check(check)
-            verdict = results.verdict_of(check)
-            self.recorder.counter("vdkprobe_run_total", check=check, verdict=str(verdict)).inc()
-            now = time.time()
-            self.recorder.gauge("vdkprobe_last_run_timestamp_seconds", check=check).set(now)
-            if verdict is Verdict.PASS:
-                self.recorder.gauge("vdkprobe_last_success_timestamp_seconds", check=check).set(now)
+            self._record_verdict(check, results.verdict_of(check))
             for step in steps:
                 self._record_step(check, step)
+
+    def record_beside(self, scenario: str, results: Results) -> None:
+        """A round of what is no journey: tests that are no steps, and what went wrong around."""
+        if results.beside is not None:
+            self._record_verdict(scenario, results.beside)
+
+    def _record_verdict(self, check: str, verdict: Verdict) -> None:
+        self.recorder.declare_check(check)
+        self.recorder.counter("vdkprobe_run_total", check=check, verdict=str(verdict)).inc()
+        now = time.time()
+        self.recorder.gauge("vdkprobe_last_run_timestamp_seconds", check=check).set(now)
+        if verdict is Verdict.PASS:
+            self.recorder.gauge("vdkprobe_last_success_timestamp_seconds", check=check).set(now)
 
     def _record_step(self, check: str, step: dict[str, Any]) -> None:
         if step["verdict"] in ("pass", "fail", "error", "unknown") and "duration_s" in step:

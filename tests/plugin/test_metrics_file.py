@@ -60,3 +60,15 @@ def test_a_file_that_cant_be_written_makes_a_green_run_an_error(probe: Probe) ->
     result = probe.run("test_mine.py", "--vdk-metrics-file=taken/probe.prom")
     assert result.ret == 6
     result.stdout.fnmatch_lines(["*--vdk-metrics-file could not be written*"])
+
+
+def test_a_pushgateway_that_is_not_there_makes_a_green_run_an_error(probe: Probe) -> None:
+    probe.scenario('@step\ndef test_create(vdk_step): vdk_step.evidence("created")\n')
+    result = probe.run("test_mine.py", "--vdk-pushgateway=http://127.0.0.1:9")
+    assert result.ret == 6
+    result.stdout.fnmatch_lines(["Metrics could not be pushed: *refused*"])
+
+
+def test_a_pushgateway_that_is_no_address_is_refused(probe: Probe) -> None:
+    probe.scenario('@step\ndef test_create(vdk_step): vdk_step.evidence("created")\n')
+    assert probe.run("test_mine.py", "--vdk-pushgateway=gateway").ret == 4

@@ -27,6 +27,7 @@ from pytest_vdkprobe.sandbox.session import SandboxSettings
 from pytest_vdkprobe.tables.settings import TablesSettings
 from pytest_vdkprobe.upgrade.settings import UpgradeSettings
 from pytest_vdkprobe.verdicts import EXIT_CODES, Verdict
+from pytest_vdkprobe.watch.settings import MetricsSettings, WatchSettings
 from tests.unit.docs.blocks import PAGES, REFERENCE, ROOT
 
 SECTIONS = {
@@ -37,6 +38,8 @@ SECTIONS = {
     "tables": TablesSettings,
     "run": RunSettings,
     "pipeline": PipelineSettings,
+    "watch": WatchSettings,
+    "metrics": MetricsSettings,
     "sandbox": SandboxSettings,
     "legacy": LegacySettings,
     "upgrade": UpgradeSettings,

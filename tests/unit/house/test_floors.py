@@ -41,8 +41,8 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"journeys"}),
     frozenset({"observe"}),
     frozenset({"watch"}),
-    frozenset({"fixtures", "plugin", "activation", "problems", "remembering", "hookspecs"})
-    | {"kinds", "api", "cli"},
+    frozenset({"fixtures", "plugin", "activation", "options", "problems", "remembering"})
+    | {"watching", "hookspecs", "kinds", "api", "cli"},
 )
 """Ground floor first. A room sees every floor below its own, and not its neighbours."""
 

@@ -62,15 +62,29 @@ def test_a_start_that_is_killed_before_all_is_claimed_loses_nothing(file: Path) 
     assert again.values[again.claim("counted", 1)] == 7
 
 
-def test_names_that_nobody_claims_any_more_are_gone(file: Path) -> None:
+def test_names_that_nobody_claims_any_more_are_hidden_until_somebody_does(file: Path) -> None:
     first = Cells(file)
-    first.claim("old", 1)
+    first.values[first.claim("old", 1)] = 5
     first.claim("kept", 1)
     first.publish()
     second = Cells(file)
     second.claim("kept", 1)
     second.publish()
+    assert read(file) == {"kept": [0], "old": [5]}
+    second.hide_unclaimed()
     assert read(file) == {"kept": [0]}
+    assert second.values[second.claim("old", 1)] == 5
+    assert read(file) == {"kept": [0], "old": [5]}
+
+
+def test_hidden_names_are_gone_with_the_next_process(file: Path) -> None:
+    first = Cells(file)
+    first.claim("old", 1)
+    first.publish()
+    second = Cells(file)
+    second.publish()
+    second.hide_unclaimed()
+    assert Cells(file).items() == {}
 
 
 def test_room_is_made_for_any_number_of_names(file: Path) -> None:
