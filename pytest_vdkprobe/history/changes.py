@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from pytest_vdkprobe.history import executions, steps
+from pytest_vdkprobe.history.models import stem_of
 from pytest_vdkprobe.history.steps import Step
 from pytest_vdkprobe.store.database import Work
 
@@ -103,7 +104,7 @@ def names_to_run(changes: Iterable[Change], step: str) -> list[str]:
             for change in changes
             if change.step == step
             and change.kind is not Kind.REMOVED
-            and not (change.kind is Kind.RENAMED and _stem(change.old_path) == change.stem)
+            and not (change.kind is Kind.RENAMED and stem_of(change.old_path or "") == change.stem)
         }
     )
 
@@ -182,7 +183,3 @@ def _pair(
     appeared[:] = left
     vanished[:] = [side for sides in waiting.values() for side in sides]
     return changes
-
-
-def _stem(path: str | None) -> str:
-    return PurePosixPath(path or "").stem

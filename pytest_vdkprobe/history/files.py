@@ -93,7 +93,12 @@ def _refuse_unreadable(folder: Path, pattern: str) -> None:
 
 def _relative(path: str, folder: Path) -> str:
     """The path as it is kept: text whatever bytes are in the name."""
-    name = os.path.relpath(path, folder).replace(os.sep, "/")
+    prefix = "" if str(folder) == "." else f"{folder}{os.sep}"
+    if path.startswith(prefix) and ".." not in path:
+        name = path[len(prefix) :]
+    else:
+        name = os.path.relpath(path, folder)
+    name = name.replace(os.sep, "/")
     return name.encode("utf-8", "backslashreplace").decode() if not name.isascii() else name
 
 

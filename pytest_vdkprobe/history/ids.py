@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
+from collections.abc import Iterator
 
 from pytest_vdkprobe.errors import ConfigError
 
@@ -22,3 +24,9 @@ def guid(text: str, *, what: str) -> str:
 def new_guid() -> str:
     """A GUID that nobody has."""
     return str(uuid.uuid4())
+
+
+def new_guids() -> Iterator[str]:
+    """Any number of GUIDs that nobody has, in order: an index takes those a few times quicker."""
+    first = new_guid()[:24]
+    return (f"{first}{number:012x}" for number in itertools.count())

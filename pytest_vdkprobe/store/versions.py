@@ -61,7 +61,7 @@ def stamp(work: Work, room: str, revision: str) -> None:
     work.change(insert)
 
 
-def lock(work: Work, room: str, *, patience_s: float = LOCK_PATIENCE_S) -> None:
+def lock(work: Work, room: str) -> None:
     """Be the only one who changes the room's tables, until the transaction ends.
 
     In SQLite whoever has a transaction is alone already.
@@ -74,11 +74,12 @@ def lock(work: Work, room: str, *, patience_s: float = LOCK_PATIENCE_S) -> None:
             "the lock",
             lambda: bool(work.rows("select pg_try_advisory_xact_lock(:key)", key=key)[0][0]),
             done=bool,
-            deadline=Deadline.after(patience_s),
+            deadline=Deadline.after(LOCK_PATIENCE_S),
             longest_pause_s=0.2,
         )
     except WaitFailure as exc:
         raise ProbeError(
-            f"Another upgrade of the {room}'s tables is under way, for more than {patience_s:g} s.",
+            f"Another upgrade of the {room}'s tables is under way, for more than"
+            f" {LOCK_PATIENCE_S:g} s.",
             to_try="try again when it is done; pg_locks tells who holds the advisory lock",
         ) from exc

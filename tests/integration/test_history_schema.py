@@ -15,7 +15,7 @@ from pytest_vdkprobe.history import ddl
 from pytest_vdkprobe.history.schema import migrations, open_history
 from pytest_vdkprobe.store.address import Address
 from pytest_vdkprobe.store.database import Database, open_database
-from pytest_vdkprobe.store.versions import lock, stamp, table_names
+from pytest_vdkprobe.store.versions import stamp, table_names
 from tests.databases import own_database, sqlite_address
 from tests.integration.shared_engines import SharedEngines
 
@@ -253,16 +253,6 @@ def test_a_second_upgrade_waits_and_finds_nothing_to_do(address: Address) -> Non
     for thread in threads:
         thread.join()
     assert sorted(done) == [[], [], IDS]
-
-
-def test_an_upgrade_that_waits_too_long_says_for_what(engines: SharedEngines) -> None:
-    with own_database(engines) as url:
-        address = Address.parse(url, source="the test")
-        first, second = (open_database(address, schema=ddl.SCHEMA) for _ in range(2))
-        with first.begin() as one:
-            lock(one, ddl.ROOM)
-            with second.begin() as other, pytest.raises(ProbeError, match="under way"):
-                lock(other, ddl.ROOM, patience_s=0.1)
 
 
 def test_the_statements_can_be_had_without_running_them(address: Address) -> None:

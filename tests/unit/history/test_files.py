@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.history import files
 from pytest_vdkprobe.history.files import Normalised, find_models
+from pytest_vdkprobe.history.models import stem_of
 
 
 def write(folder: Path, **contents: str) -> None:
@@ -43,7 +44,7 @@ def test_two_files_of_one_stem_are_two_models(tmp_path: Path) -> None:
     write(tmp_path, a__x_sql="1", b__x_sql="2")
     (tmp_path / "a" / "x.csv").write_text("3")
     found = find_models(str(tmp_path), ["**/*.*"]).models
-    assert [(model.path, model.stem) for model in found] == [
+    assert [(model.path, stem_of(model.path)) for model in found] == [
         ("a/x.csv", "x"),
         ("a/x.sql", "x"),
         ("b/x.sql", "x"),
@@ -123,3 +124,8 @@ def test_a_folder_that_may_not_be_read_does_not_look_empty(
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(ConfigError, match="can't be read: Permission denied"):
         find_models(str(tmp_path), ["**/*.sql"])
+
+
+@pytest.mark.parametrize("name", ["a", "a.sql", "a.b.sql", ".hidden", "a.", "..a", ".a.sql", "ä.x"])
+def test_stems_are_those_of_pathlib(name: str) -> None:
+    assert stem_of(f"some.folder/{name}") == Path(f"some.folder/{name}").stem
