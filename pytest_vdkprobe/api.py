@@ -28,6 +28,7 @@ from pytest_vdkprobe.journeys.data_job import DataJobSubject
 from pytest_vdkprobe.journeys.endpoint_subject import EndpointTasks
 from pytest_vdkprobe.journeys.route_job import RouteJob
 from pytest_vdkprobe.journeys.run import Run
+from pytest_vdkprobe.journeys.run_test_subject import JobRunTest
 from pytest_vdkprobe.journeys.steps import StepRecord
 from pytest_vdkprobe.journeys.table_subject import TablesSubject
 from pytest_vdkprobe.journeys.upgrade_subject import Upgrade
@@ -58,6 +59,7 @@ __all__ = [
     "EndpointTasks",
     "Expectation",
     "Finding",
+    "JobRunTest",
     "JobSettings",
     "JobTemplate",
     "Kinds",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.journeys.data_job import DataJobSubject
     from pytest_vdkprobe.journeys.endpoint_subject import EndpointTasks
     from pytest_vdkprobe.journeys.route_job import RouteJob
+    from pytest_vdkprobe.journeys.run_test_subject import JobRunTest
     from pytest_vdkprobe.journeys.table_subject import TablesSubject
     from pytest_vdkprobe.journeys.upgrade_subject import Upgrade
     from pytest_vdkprobe.metrics.recorder import Recorder
@@ -136,6 +137,18 @@ def vdk_job(vdk_subject: str, vdk_control: ControlClient, vdk_run: Run) -> Itera
 
     with open_subject(vdk_subject, vdk_control, vdk_run) as subject:
         yield subject
+
+
+@pytest.fixture(scope="module")
+def vdk_run_test(vdk_job: DataJobSubject, vdk_run: Run) -> Iterator[JobRunTest]:
+    """The run test of vdk-heartbeat's kind that the job's entry names: `prepare`, `verify` ...
+
+    Module scope: one instance for each journey. Only steps with `if_set="run_test"` ask for it.
+    """
+    from pytest_vdkprobe.journeys.run_test_subject import open_run_test  # noqa: PLC0415 - if wanted
+
+    with open_run_test(vdk_job, vdk_run) as run_test:
+        yield run_test
 
 
 @pytest.fixture(scope="module")

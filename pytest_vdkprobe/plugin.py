@@ -146,10 +146,11 @@ MARKERS = (
         "an ordered journey of steps."
     ),
     (
-        "vdk_step(needs=[...], slow=False, cleanup=False, way=None): a step of a journey. It "
+        "vdk_step(needs=[...], slow=False, cleanup=False, way=None, if_set=None): a step of a "
+        "journey. It "
         "runs in file order, is blocked when a step named in needs did not pass, is left out of "
-        "--vdk-quick when slow, has the cleanup's time limit when cleanup, and with a way is one "
-        "only for routes that go it."
+        "--vdk-quick when slow, has the cleanup's time limit when cleanup, with a way is one only "
+        "for routes that go it, and with if_set only where the subject's entry sets that key."
     ),
 )
 

@@ -14,7 +14,7 @@ from pytest_vdkprobe.errors import ConfigError
 
 if TYPE_CHECKING:
     from pytest_vdkprobe.config import Configuration
-    from pytest_vdkprobe.jobs.settings import JobSettings
+    from pytest_vdkprobe.jobs.settings import JobSettings, RunTestSettings
 
 
 def find_problems(
@@ -33,7 +33,7 @@ def find_problems(
     from pytest_vdkprobe.config.sections import SECTIONS  # noqa: PLC0415 - as above
     from pytest_vdkprobe.control.auth import make_auth  # noqa: PLC0415 - `vdkprobe --help` is quick
     from pytest_vdkprobe.control.settings import ControlSettings  # noqa: PLC0415 - as above
-    from pytest_vdkprobe.jobs.settings import JobSettings, validate_jobs  # noqa: PLC0415 - as above
+    from pytest_vdkprobe.jobs.settings import JobSettings  # noqa: PLC0415 - as above
     from pytest_vdkprobe.journeys.settings import RunSettings  # noqa: PLC0415 - as above
     from pytest_vdkprobe.watch.settings import MetricsSettings, WatchSettings  # noqa: PLC0415 - ditto
 
@@ -63,12 +63,7 @@ def find_problems(
         settings = configuration.section("control", ControlSettings)
         problems += _raised(lambda: make_auth(settings.auth, base_dir=configuration.base_dir))
     if "jobs" not in wrong:
-        jobs = configuration.sections("jobs", JobSettings)
-        problems += validate_jobs(jobs, file=configuration.name)
-        for index, job in enumerate(jobs):
-            problems += _raised(partial(_open_secrets, configuration, job, index))
-            if job.is_own and not any(_about(problem, f"jobs.{index}.") for problem in problems):
-                problems += _raised(partial(_load_job, configuration, job, index, warnings))
+        problems += _of_jobs(configuration, warnings)
     for section, many in SECTIONS.items():
         if many and section in configuration and section not in wrong:
             problems += of_entries(configuration, section)
@@ -111,6 +106,21 @@ def _of_rooms(
     return problems
 
 
+def _of_jobs(configuration: Configuration, warnings: list[str]) -> list[ConfigError]:
+    """Everything wrong with entries of [[jobs]], their secrets, directories and run tests."""
+    from pytest_vdkprobe.jobs.settings import JobSettings, validate_jobs  # noqa: PLC0415 - as above
+
+    jobs = configuration.sections("jobs", JobSettings)
+    problems = validate_jobs(jobs, file=configuration.name)
+    for index, job in enumerate(jobs):
+        problems += _raised(partial(_open_secrets, configuration, job, index))
+        if job.run_test is not None:
+            problems += _raised(partial(_load_run_test, configuration, job.run_test, index))
+        if job.is_own and not any(_about(problem, f"jobs.{index}.") for problem in problems):
+            problems += _raised(partial(_load_job, configuration, job, index, warnings))
+    return problems
+
+
 def _load_job(
     configuration: Configuration, job: JobSettings, index: int, warnings: list[str]
 ) -> None:
@@ -124,6 +134,13 @@ def _load_job(
         key=f"jobs.{index}.{'template' if job.path is None else 'path'}",
     )
     warnings += template.warnings
+
+
+def _load_run_test(configuration: Configuration, named: RunTestSettings, index: int) -> None:
+    from pytest_vdkprobe.legacy.run_test import load  # noqa: PLC0415 - as late as possible
+
+    key = f"jobs.{index}.run_test"
+    load(named, base_dir=configuration.base_dir, file=configuration.name, key=key)
 
 
 def _about(problem: ConfigError, place: str) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_vdkprobe.api import DataJobSubject
+    from pytest_vdkprobe.api import DataJobSubject, JobRunTest
 
 pytestmark = pytest.mark.vdk_journey("jobs")
 
@@ -79,6 +79,12 @@ def test_deploy(vdk_job: DataJobSubject) -> None:
     vdk_job.deploy()
 
 
+@pytest.mark.vdk_step(needs=["deploy"], if_set="run_test")
+def test_prepare_run_test(vdk_run_test: JobRunTest) -> None:
+    """The configured run test, of vdk-heartbeat's kind, gets ready."""
+    vdk_run_test.prepare()
+
+
 @pytest.mark.vdk_step(needs=["deploy"])
 def test_run(vdk_job: DataJobSubject) -> None:
     """A started execution is followed, by its id and op id, until it has succeeded."""
@@ -95,6 +101,12 @@ def test_log(vdk_job: DataJobSubject) -> None:
 def test_proof(vdk_job: DataJobSubject) -> None:
     """The properties were written by the job, in this run, with the arguments it was given."""
     vdk_job.require_proof()
+
+
+@pytest.mark.vdk_step(needs=["run", "prepare_run_test"], if_set="run_test")
+def test_run_test(vdk_run_test: JobRunTest) -> None:
+    """The configured run test finds that the job has done its work."""
+    vdk_run_test.verify()
 
 
 @pytest.mark.vdk_step(needs=["deploy"])
@@ -143,6 +155,12 @@ def test_disable(vdk_job: DataJobSubject) -> None:
 def test_enable(vdk_job: DataJobSubject) -> None:
     """An enabled deployment fires again."""
     vdk_job.enable()
+
+
+@pytest.mark.vdk_step(needs=["prepare_run_test"], cleanup=True, if_set="run_test")
+def test_clean_up_run_test(vdk_run_test: JobRunTest) -> None:
+    """The configured run test removes what it made."""
+    vdk_run_test.clean_up()
 
 
 @pytest.mark.vdk_step(needs=["deploy"], cleanup=True)

@@ -98,6 +98,13 @@ class Configuration:
             }
         return self._entries[name]
 
+    def sets(self, section: str, name: str, key: str) -> bool:
+        """Whether the entry called `name` of `[[section]]` says anything at `key`."""
+        entries = self._tables.get(section)
+        return isinstance(entries, list) and any(
+            plain_name(table) == name and key in table for table in entries
+        )
+
     def table(
         self, key: Key, wanted: type[T], *, placeholders: Mapping[str, str] | None = None
     ) -> T:

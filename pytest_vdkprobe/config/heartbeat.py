@@ -17,6 +17,7 @@ from typing import Any
 from pytest_vdkprobe.config.heartbeat_keys import CLI_KEYS, KEYS, HeartbeatKeys
 from pytest_vdkprobe.config.nearest import did_you_mean
 from pytest_vdkprobe.config.origin import Key, Origin, as_key
+from pytest_vdkprobe.config.printing import is_secret_name
 
 NAME_PREFIX = "vdk-heartbeat-data-job"
 LONGEST_NAME = 45
@@ -38,6 +39,7 @@ JOB_KEYS = (
 )
 """What it says of every job that it deploys."""
 FRONTEND_TEST = "PingFrontendTest"
+DEFAULT_CLASS = "ImpalaDatabaseHeartbeatTest"
 SHIPPED_MODULES = ("vdk.internal.heartbeat", "taurus.vdk.heartbeat")
 
 
@@ -56,6 +58,7 @@ class Heartbeat:
         }
         self.warnings = keys.warnings
         self._keys = keys
+        self._unknown()
         self._control()
         self._job()
         self._run()
@@ -88,6 +91,25 @@ class Heartbeat:
                 table = table.setdefault(part, [{}] if following == "0" else {})
         table[place[-1]] = value
         self.origins[place] = self._keys.origin(name)
+
+    def _own_run_test(self) -> tuple[str, str] | None:
+        """The module and class of a run test of the user's own."""
+        module = self._keys.text("JOB_RUN_TEST_MODULE_NAME")
+        if module is None or module.startswith(SHIPPED_MODULES):
+            return None
+        return module, self._keys.text("JOB_RUN_TEST_CLASS_NAME") or DEFAULT_CLASS
+
+    def _unknown(self) -> None:
+        """Keys that nobody knows are told, unless a run test of the user's own may read them."""
+        keys = self._keys
+        if self._own_run_test() is None:
+            self.warnings += keys.unknown.values()
+            return
+        for name in keys.unknown:
+            value = keys.secret(name) if is_secret_name((name.lower(),)) else keys.text(name)
+            if value is not None:
+                self.tables.setdefault("legacy", {}).setdefault("keys", {})[name] = value
+                self.origins["legacy", "keys", name] = keys.origin(name)
 
     def _control(self) -> None:
         keys = self._keys
@@ -180,7 +202,7 @@ class Heartbeat:
         shipped = module is None or module.startswith(SHIPPED_MODULES)
         if wanted is None:
             wanted = {"empty_run_test": "EmptyRunTest", "simple_run_test": "SimpleRunTest"}.get(
-                (module or "").rpartition(".")[2], "ImpalaDatabaseHeartbeatTest"
+                (module or "").rpartition(".")[2], DEFAULT_CLASS
             )
         if shipped and wanted in HEARTBEATS:
             return
@@ -193,24 +215,23 @@ class Heartbeat:
                 " pytest-vdkprobe runs in its place, and says nothing about the database."
             )
             return
-        name = "JOB_RUN_TEST_MODULE_NAME" if not shipped else "JOB_RUN_TEST_CLASS_NAME"
-        if shipped and wanted == FRONTEND_TEST:
-            raise keys.error(
-                f"{wanted} only looks at a web page, and no scenario here does that yet.",
-                name,
-                expected=f"one of {', '.join(HEARTBEATS)}",
-                to_try="remove the key to run the whole heartbeat on a Control Service",
-            )
-        known = (*HEARTBEATS, TRINO_TEST, *DATABASE_TESTS)
+        name = "JOB_RUN_TEST_CLASS_NAME"
+        own = self._own_run_test()
+        if own is not None:
+            self._set("jobs.0.run_test.module", own[0], "JOB_RUN_TEST_MODULE_NAME")
+            self._set("jobs.0.run_test.class_name", own[1], name)
+            return
+        if wanted == FRONTEND_TEST:
+            self._frontend(name)
+            return
+        known = (*HEARTBEATS, TRINO_TEST, *DATABASE_TESTS, FRONTEND_TEST)
         whose = f"the class {wanted} of {module}" if module else f"a class {wanted}"
         raise keys.error(
-            f"The run test is {whose}, which can't be run here: only vdk-heartbeat's own can.",
+            f"The run test is {whose}, which vdk-heartbeat does not have.",
             name,
-            expected=f"one of {', '.join(known)}",
-            to_try=did_you_mean(wanted, known)
-            if shipped
-            else "write it as a scenario (a pytest module with our fixtures), and remove both"
-            " JOB_RUN_TEST_ keys",
+            expected=f"one of {', '.join(known)}; or a class of your own, and"
+            " JOB_RUN_TEST_MODULE_NAME beside it",
+            to_try=did_you_mean(wanted, known),
         )
 
     def _tests_trino(self) -> bool:
@@ -272,6 +293,15 @@ class Heartbeat:
             seconds = float(keys.number(name, default=0))
             field = "connect_timeout_s" if kind == "postgres" else "request_timeout_s"
             self._set(f"{place}.{field}", seconds, name)
+
+    def _frontend(self, name: str) -> None:
+        """A look at a page, and nothing else: no job is created, as there."""
+        self.tables.pop("jobs", None)
+        self.origins = {key: origin for key, origin in self.origins.items() if key[0] != "jobs"}
+        self._set("endpoints.0.name", "frontend", name)
+        self._set("endpoints.0.url", self.tables["control"].get("url"), "CONTROL_API_URL")
+        self._set("endpoints.0.tasks", 1, name)
+        self._set("endpoints.0.expect.status", [200, 202, 204], name)
 
     def _legacy(self) -> None:
         keys = self._keys

@@ -90,6 +90,8 @@ class HeartbeatKeys:
         self.path = path
         self.environ = environ
         self.warnings: list[str] = []
+        self.unknown: dict[str, str] = {}
+        """Keys of the ini that nothing here reads, and what to say of each."""
         self._ini = configparser.ConfigParser()
         if path is not None:
             self._read(path)
@@ -208,7 +210,7 @@ class HeartbeatKeys:
             if name not in KEYS and key not in referenced:
                 near = nearest(name, KEYS)
                 hint = f"; {did_you_mean(name, KEYS)}" if near else "."
-                self.warnings.append(f"{path}: the key {name} means nothing here{hint}")
+                self.unknown[name] = f"{path}: the key {name} means nothing here{hint}"
 
 
 def _syntax_error(path: Path, exc: configparser.Error) -> ConfigError:

@@ -60,5 +60,7 @@ class LegacySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     run_test_module: str | None = None
     run_test_class: str | None = None
     run_test_timeout_s: float = 1200.0
+    keys: dict[str, str | SecretRef] = {}
+    """Keys that only a run test of the user's own reads, by its `config.get_value`."""
     database: LegacyDatabase = LegacyDatabase()
     ingestion: LegacyIngestion = LegacyIngestion()

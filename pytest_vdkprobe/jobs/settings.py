@@ -28,6 +28,16 @@ class Contacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notified_on_job_deploy: tuple[str, ...] = ()
 
 
+class RunTestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A run test of vdk-heartbeat's kind: a class with `setup`, `execute_test` and `clean_up`."""
+
+    module: str
+    """Its module, installed or beside the configuration."""
+    class_name: str
+    """Its name; it is constructed with an object that has all attributes of vdk-heartbeat's
+    `Config`."""
+
+
 class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One data job to heartbeat."""
 
@@ -63,6 +73,8 @@ class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Whether the user's own job follows the proof protocol itself, and needs no companion."""
     expect_properties: dict[str, Any] = {}
     """Properties that the user's own job must have after a run, with their values."""
+    run_test: RunTestSettings | None = None
+    """A class that verifies what the job has done, as vdk-heartbeat runs it."""
     expect_log: tuple[str, ...] = ()
     """Texts that the log of the user's own job must contain after a run."""
 

@@ -20,6 +20,7 @@ from pytest_vdkprobe.journeys.scenarios import (
     Journey,
     Scenario,
     as_step,
+    is_set,
 )
 from pytest_vdkprobe.journeys.sources import Source
 
@@ -63,7 +64,9 @@ def mark_unusable(report: pytest.CollectReport) -> None:
 
 
 def _takes_part(test: object) -> bool:
-    return not isinstance(test, pytest.Item) or route_subject.takes_part(test)
+    if not isinstance(test, pytest.Item):
+        return True
+    return is_set(test) and route_subject.takes_part(test)
 
 
 class Collection:

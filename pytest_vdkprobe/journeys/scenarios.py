@@ -15,6 +15,7 @@ import pytest
 
 from pytest_vdkprobe.config.sections import SECTIONS
 from pytest_vdkprobe.errors import ConfigError, ProbeError
+from pytest_vdkprobe.journeys.run import RUN_KEY
 from pytest_vdkprobe.journeys.sources import Source
 from pytest_vdkprobe.journeys.steps import TEST_PREFIX
 from pytest_vdkprobe.journeys.subjects import subjects
@@ -163,6 +164,16 @@ def as_step(journey: Journey, test: pytest.Item) -> pytest.Item:
     )
     step.extra_keyword_matches.add(test.name)
     return step
+
+
+def is_set(test: pytest.Item) -> bool:
+    """Whether the subject's entry sets the key that a step is for; without, it is no step of it."""
+    marker, journey = test.get_closest_marker("vdk_step"), test.getparent(Journey)
+    key = None if marker is None else marker.kwargs.get("if_set")
+    if key is None or journey is None:
+        return True
+    configuration = test.config.stash[RUN_KEY].configuration
+    return configuration.sets(journey.kind, journey.subject, key)
 
 
 def again(module: ModuleType) -> ModuleType:

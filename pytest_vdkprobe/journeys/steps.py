@@ -135,11 +135,11 @@ def read_step(item: pytest.Item, run: Run) -> StepRecord | None:
     marker = item.get_closest_marker("vdk_step")
     if marker is None:
         return None
-    unknown = set(marker.kwargs) - {"needs", "slow", "cleanup", "way"}
+    unknown = set(marker.kwargs) - {"needs", "slow", "cleanup", "way", "if_set"}
     if unknown or marker.args:
         raise pytest.UsageError(
-            f"{item.nodeid}: vdk_step takes needs=[...], slow=..., cleanup=... and way=..., "
-            f"not {', '.join(sorted(unknown)) or 'positional arguments'}"
+            f"{item.nodeid}: vdk_step takes needs=[...], slow=..., cleanup=..., way=... "
+            f"and if_set=..., not {', '.join(sorted(unknown)) or 'positional arguments'}"
         )
     needs = marker.kwargs.get("needs", ())
     if isinstance(needs, str):

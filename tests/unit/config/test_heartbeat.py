@@ -13,8 +13,9 @@ from pytest_vdkprobe.config.heartbeat_keys import KEYS
 from pytest_vdkprobe.config.legacy import LegacySettings
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.control.settings import ApiTokenSettings, ControlSettings, NoAuthSettings
+from pytest_vdkprobe.endpoints.settings import EndpointTasksSettings
 from pytest_vdkprobe.errors import ConfigError
-from pytest_vdkprobe.jobs.settings import Contacts, JobSettings
+from pytest_vdkprobe.jobs.settings import Contacts, JobSettings, RunTestSettings
 from pytest_vdkprobe.journeys.settings import RunSettings
 from tests.unit.config.conftest import Loader
 
@@ -386,10 +387,8 @@ def test_trino_test_that_cannot_run_is_refused_with_its_key(
 @pytest.mark.parametrize(
     ("module", "name", "remedy"),
     [
-        ("acme.tests", "AcmeRunTest", "write it as a scenario"),
-        ("acme.tests", "SimpleRunTest", "write it as a scenario"),
         ("", "SimpelRunTest", "did you mean SimpleRunTest?"),
-        ("vdk.internal.heartbeat.ping_frontend_test", "PingFrontendTest", "remove the key"),
+        ("vdk.internal.heartbeat.ping_frontend_test", "PingFrontTest", "did you mean PingFront"),
     ],
 )
 def test_a_run_test_that_nobody_here_can_run_is_refused(
@@ -402,6 +401,31 @@ def test_a_run_test_that_nobody_here_can_run_is_refused(
         )
     assert name in caught.value.what
     assert remedy in str(caught.value.to_try)
+
+
+def test_a_run_test_of_the_users_own_is_kept_with_the_keys_that_only_it_reads(
+    legacy: Loader,
+) -> None:
+    configuration = legacy(
+        "CONTROL_API_URL=https://control\nJOB_RUN_TEST_MODULE_NAME=acme.tests\n"
+        "JOB_RUN_TEST_CLASS_NAME=AcmeRunTest\nACME_COLOUR=blue\nACME_PASSWORD=%%x\n"
+    )
+    (job,) = configuration.sections("jobs", JobSettings)
+    assert job.run_test == RunTestSettings(module="acme.tests", class_name="AcmeRunTest")
+    kept = configuration.section("legacy", LegacySettings).keys
+    assert kept["ACME_COLOUR"] == "blue"
+    assert isinstance(kept["ACME_PASSWORD"], SecretRef)
+    assert ["ACME_PASSWORD" in warning for warning in configuration.warnings] == [True]
+
+
+def test_the_look_at_a_frontend_is_an_endpoint_and_no_job(legacy: Loader) -> None:
+    configuration = legacy(
+        "CONTROL_API_URL=https://control\nJOB_RUN_TEST_CLASS_NAME=PingFrontendTest\n"
+    )
+    (endpoint,) = configuration.sections("endpoints", EndpointTasksSettings)
+    assert (endpoint.url, endpoint.tasks) == ("https://control", 1)
+    assert endpoint.expect.status == (200, 202, 204)
+    assert "jobs" not in configuration
 
 
 def test_a_job_folder_that_it_does_not_ship_needs_a_parent(legacy: Loader) -> None:

@@ -36,7 +36,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"connections"}),
     frozenset({"control", "jobs", "accounting", "store"}),
     frozenset({"targets", "readers", "history"}),
-    frozenset({"routes", "tables", "upgrade", "pipelines"}),
+    frozenset({"routes", "tables", "upgrade", "pipelines", "legacy"}),
     frozenset({"events", "endpoints"}),
     frozenset({"journeys"}),
     frozenset({"observe"}),
