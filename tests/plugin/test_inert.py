@@ -65,7 +65,7 @@ def test_the_markers_are_known_without_a_configuration(pytester: pytest.Pytester
     pytester.runpytest_inprocess(*LEAN, "--strict-markers").assert_outcomes(passed=1)
     markers = pytester.runpytest_inprocess(*LEAN, "--markers").stdout.str()
     assert (
-        "@pytest.mark.vdk_step(needs=[...], slow=False, cleanup=False, way=None): a step of a"
+        "@pytest.mark.vdk_step(needs=[...], slow=False, cleanup=False, way=None, if_set=None): a "
         in markers
     )
     assert "@pytest.mark.vdk_journey(kind): run this module once for each name" in markers
