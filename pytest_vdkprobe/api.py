@@ -26,6 +26,7 @@ from pytest_vdkprobe.jobs.settings import JobSettings
 from pytest_vdkprobe.jobs.template import JobTemplate, register_template
 from pytest_vdkprobe.journeys.data_job import DataJobSubject
 from pytest_vdkprobe.journeys.endpoint_subject import EndpointTasks
+from pytest_vdkprobe.journeys.event_subject import Events
 from pytest_vdkprobe.journeys.route_job import RouteJob
 from pytest_vdkprobe.journeys.run import Run
 from pytest_vdkprobe.journeys.run_test_subject import JobRunTest
@@ -57,6 +58,7 @@ __all__ = [
     "DataJobSubject",
     "Deadline",
     "EndpointTasks",
+    "Events",
     "Expectation",
     "Finding",
     "JobRunTest",

@@ -8,6 +8,7 @@ Finding
 │   └── LeaseError             the lease store can't be used
 ├── PlatformFailure            the platform is wrong                        -> verdict fail
 │   ├── WaitFailure            a state did not come before its deadline
+│   ├── GaveUp                 so much in a row failed that nothing more is tried; ends a watch
 │   └── ServiceFailure         the Control Service answered wrongly (control.errors)
 └── NoEvidence                 too little was seen to judge                 -> verdict unknown
 
@@ -111,3 +112,7 @@ class WaitFailure(PlatformFailure):
 
 class NoEvidence(Finding):
     """Too little was seen to say either pass or fail."""
+
+
+class GaveUp(PlatformFailure):
+    """So many tries in a row failed that no more are made; a watch ends with its own exit code."""

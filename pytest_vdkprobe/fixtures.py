@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.control.settings import ControlSettings
     from pytest_vdkprobe.journeys.data_job import DataJobSubject
     from pytest_vdkprobe.journeys.endpoint_subject import EndpointTasks
+    from pytest_vdkprobe.journeys.event_subject import Events
     from pytest_vdkprobe.journeys.route_job import RouteJob
     from pytest_vdkprobe.journeys.run_test_subject import JobRunTest
     from pytest_vdkprobe.journeys.table_subject import TablesSubject
@@ -174,6 +175,18 @@ def vdk_upgrade(vdk_subject: str, vdk_control: ControlClient, vdk_run: Run) -> U
     from pytest_vdkprobe.journeys.upgrade_subject import Upgrade  # noqa: PLC0415 - if wanted
 
     return Upgrade(vdk_control, vdk_run, vdk_subject)
+
+
+@pytest.fixture(scope="module")
+def vdk_events(vdk_subject: str, vdk_run: Run) -> Iterator[Events]:
+    """The configured event pipeline of this journey: `connect()`, `round()`, `require(round)`.
+
+    Module scope; in a watch it lasts from round to round, and goes on between them.
+    """
+    from pytest_vdkprobe.journeys.event_subject import open_events  # noqa: PLC0415 - if wanted
+
+    with open_events(vdk_subject, vdk_run) as events:
+        yield events
 
 
 @pytest.fixture(scope="module")

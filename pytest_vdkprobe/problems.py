@@ -99,6 +99,10 @@ def _of_rooms(
         from pytest_vdkprobe.upgrade.settings import find_problems as of_upgrade  # noqa: PLC0415 - ditto
 
         problems += of_upgrade(configuration)
+    if "events" in configuration:
+        from pytest_vdkprobe.events.find import find_problems as of_events  # noqa: PLC0415 - ditto
+
+        problems += of_events(configuration, placeholders)
     if "endpoints" in configuration:
         from pytest_vdkprobe.endpoints.settings import EndpointTasksSettings  # noqa: PLC0415 - ditto
 

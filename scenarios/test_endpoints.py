@@ -27,4 +27,4 @@ def test_tasks(vdk_endpoint: EndpointTasks, vdk_step: StepRecord) -> None:
     """The tasks succeed, but for what the configuration allows to fail."""
     tally = vdk_endpoint.round()
     tally.require()
-    vdk_step.evidence(str(tally))
+    vdk_step.evidence(tally.evidence())

@@ -11,7 +11,7 @@ changed is delivered or late by its number, and corrupted as well.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdkprobe.errors import NoEvidence, PlatformFailure, ProbeError
@@ -53,6 +53,54 @@ class Account:
     """The record numbers of each class that is about single records."""
     reasons: dict[str, str] = field(default_factory=dict)
     """Why a target refused, or could not tell."""
+    closed: int = 0
+    """The late windows of all records before this number have closed."""
+
+    def since(self, before: Account | None) -> Account:
+        """What is new against an earlier account of the same ledger, as an account by itself.
+
+        Each record is in it that came into its class since; one that was lost and then came is
+        late now. In flight is whatever is still open, an unknown one within its window included.
+        """
+        members = {name: numbers.copy() for name, numbers in self.members.items()}
+        members["in_flight"] |= self.open_unknown()
+        members["unknown"] = self.closed_unknown()
+        duplicate, reordered, foreign = self.duplicate, self.reordered, self.foreign
+        if before is not None:
+            for name in members.keys() - {"in_flight", "unknown"}:
+                members[name] -= before.members[name]
+            members["unknown"] -= before.closed_unknown()
+            duplicate -= before.duplicate
+            foreign -= before.foreign
+            reordered = None if reordered is None else reordered - (before.reordered or 0)
+        count = {name: len(numbers) for name, numbers in members.items()}
+        return replace(
+            self,
+            sent=sum(count[name] for name in CLASSES),
+            delivered=count["delivered"],
+            late=None if self.late is None else count["late"],
+            lost=count["lost"],
+            refused=count["refused"],
+            unknown=count["unknown"],
+            in_flight=count["in_flight"],
+            duplicate=duplicate,
+            reordered=reordered,
+            corrupted=count["corrupted"],
+            foreign=foreign,
+            contradicted=count["contradicted"],
+            members=members,
+        )
+
+    def closed_unknown(self) -> BitMap64:
+        """The unknown ones that are waited for no more."""
+        from pyroaring import BitMap64  # noqa: PLC0415 - as above
+
+        unknown = self.members.get("unknown", BitMap64())
+        return unknown & BitMap64(range(self.closed))
+
+    def open_unknown(self) -> BitMap64:
+        """The unknown ones that are still waited for."""
+        return self.members["unknown"] - self.closed_unknown()
 
     @property
     def seen(self) -> int:
@@ -175,7 +223,8 @@ def reconcile(expectation: Expectation, observation: Observation, *, now_us: int
     refused = unseen & expectation.refused
     unknown = (unseen & expectation.unknown) - refused
     missing = unseen - refused - unknown
-    lost = missing & BitMap64(range(expectation.closed_before(now_us)))  # a range costs nothing
+    closed = expectation.closed_before(now_us)
+    lost = missing & BitMap64(range(closed))  # a range costs nothing
     members = {
         "delivered": seen - late,
         "late": late,
@@ -207,6 +256,7 @@ def reconcile(expectation: Expectation, observation: Observation, *, now_us: int
         observation=observation,
         members=members,
         reasons=expectation.reasons,
+        closed=closed,
     )
 
 

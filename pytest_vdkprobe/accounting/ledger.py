@@ -11,10 +11,7 @@ failure can lose the last lines; a run that it ended does not go on, and a new o
 
 from __future__ import annotations
 
-import os
-import zlib
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -22,14 +19,15 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from pytest_vdkprobe.accounting.expectation import Expectation
+from pytest_vdkprobe.accounting.journal import Journal
 from pytest_vdkprobe.accounting.outcomes import SendResult
 from pytest_vdkprobe.accounting.profiles import profile
-from pytest_vdkprobe.durable import sync_folder
 from pytest_vdkprobe.errors import ProbeError
 
 if TYPE_CHECKING:
     from pyroaring import BitMap64
 
+WHAT = "ledger"
 LONGEST_REASON = 300
 _LETTERS = {"I": "intended", "A": "acknowledged", "R": "refused", "U": "unknown"}
 
@@ -46,19 +44,17 @@ class _Head(msgspec.Struct, frozen=True):
 class Ledger:
     """`with Ledger.create(path, ...) as ledger:`, or `Ledger.open(path)` for one that is there."""
 
-    def __init__(self, path: Path, head: _Head, descriptor: int) -> None:
+    def __init__(self, journal: Journal, head: _Head) -> None:
         from pyroaring import BitMap64  # noqa: PLC0415 - only who accounts loads it
 
-        self.path = path
+        self.path = journal.path
         self.sent: BitMap64 = BitMap64()
         self.acknowledged: BitMap64 = BitMap64()
         self.refused: BitMap64 = BitMap64()
         self.reasons: dict[str, str] = {}
         """The first reason for each outcome but acknowledged."""
         self._head = head
-        self._descriptor: int | None = descriptor
-        self._written = 0
-        """Bytes of whole lines."""
+        self._journal = journal
 
     @classmethod
     def create(
@@ -66,20 +62,7 @@ class Ledger:
     ) -> Self:
         """A new ledger. Raises ProbeError where the file can't be written, or is there already."""
         head = _Head(run_id, profile, start_us, rate_per_s)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
-        except OSError as exc:
-            raise _unusable(path, exc) from exc
-        ledger = cls(path, head, descriptor)
-        try:
-            ledger._write(msgspec.json.encode(head).decode())
-            os.fsync(descriptor)
-            sync_folder(path.parent)
-        except BaseException:
-            ledger._abandon()
-            raise
-        return ledger
+        return cls(Journal.create(path, msgspec.json.encode(head).decode(), what=WHAT), head)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -87,37 +70,36 @@ class Ledger:
 
         Raises ProbeError for a file that is no ledger, or is damaged before its end.
         """
-        try:
-            content = path.read_bytes()
-            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
-        except OSError as exc:
-            raise _unusable(path, exc) from exc
-        lines: list[str] = []
-        good = 0
-        for line in content.splitlines(keepends=True):
-            text = _checked(line)
-            if text is None:
-                break
-            lines.append(text)
-            good += len(line)
-        if b"\n" in content[good:].rstrip(b"\n"):
-            os.close(descriptor)
-            raise ProbeError(
-                "The ledger is damaged before its end, so what was sent is not known.",
-                checked=f"{path}, byte {good}",
-                to_try="move it away; the records of that run can't be accounted for",
-            )
+        journal, lines = Journal.open(path, what=WHAT)
         try:
             head = msgspec.json.decode(lines[0], type=_Head)
         except (IndexError, msgspec.MsgspecError) as exc:
-            os.close(descriptor)
+            journal.close()
             raise ProbeError("This file is no ledger.", checked=str(path)) from exc
-        os.ftruncate(descriptor, good)
-        ledger = cls(path, head, descriptor)
-        ledger._written = good
+        ledger = cls(journal, head)
         for line_text in lines[1:]:
             ledger._take(line_text)
         return ledger
+
+    @property
+    def run_id(self) -> str:
+        """Whose records these are."""
+        return self._head.run_id
+
+    @property
+    def profile(self) -> str:
+        """What they carry."""
+        return self._head.profile
+
+    @property
+    def start_us(self) -> int:
+        """When record 0 is meant to be sent, microseconds since the epoch."""
+        return self._head.start_us
+
+    @property
+    def rate_per_s(self) -> float:
+        """How many follow each other in a second."""
+        return self._head.rate_per_s
 
     def __enter__(self) -> Self:
         return self
@@ -127,10 +109,7 @@ class Ledger:
 
     def close(self) -> None:
         """Flush it to the disk. May be called again."""
-        if self._descriptor is not None:
-            os.fsync(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = None
+        self._journal.close()
 
     @property
     def next_seq(self) -> int:
@@ -146,12 +125,12 @@ class Ledger:
                 f"Records {seqs.start}-{seqs.stop - 1} are in the ledger already: a bug of ours.",
                 checked=str(self.path),
             )
-        self._write(f"I {seqs.start}-{seqs.stop - 1}")
+        self._journal.write(f"I {seqs.start}-{seqs.stop - 1}")
         self.sent.add_range(seqs.start, seqs.stop)
 
     def rebase(self, start_us: int) -> None:
         """The schedule began at `start_us` after all: a sender on another host says when."""
-        self._write(f"S {start_us}")
+        self._journal.write(f"S {start_us}")
         self._head = msgspec.structs.replace(self._head, start_us=start_us)
 
     def settle(self, seqs: Sequence[int], results: Sequence[SendResult]) -> None:
@@ -198,7 +177,7 @@ class Ledger:
                     "ours.",
                     checked=str(self.path),
                 )
-            self._write(f"{letter} {first}-{last}" + (f" {reason}" if reason else ""))
+            self._journal.write(f"{letter} {first}-{last}" + (f" {reason}" if reason else ""))
             self._note(letter, first, last + 1, reason)
 
     def _note(self, letter: str, start: int, stop: int, reason: str) -> None:
@@ -226,29 +205,6 @@ class Ledger:
         else:
             self._note(letter, start, stop, reason)
 
-    def _write(self, text: str) -> None:
-        if self._descriptor is None:
-            raise ProbeError("The ledger is closed.", checked=str(self.path))
-        raw = text.encode()
-        line = b"%s %08x\n" % (raw, zlib.crc32(raw))
-        at = 0
-        try:
-            while at < len(line):
-                at += os.write(self._descriptor, line[at:])
-        except OSError as exc:
-            # What went out of the line must not stand before the next one.
-            with suppress(OSError):
-                os.ftruncate(self._descriptor, self._written)
-            raise _unusable(self.path, exc) from exc
-        self._written += len(line)
-
-    def _abandon(self) -> None:
-        """Leave nothing of a ledger that could not be begun."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-        self.path.unlink(missing_ok=True)
-
 
 def ranges(seqs: Iterable[int]) -> Iterable[tuple[int, int]]:
     """Sorted numbers as (first, last) of each stretch without gaps."""
@@ -268,22 +224,3 @@ def _bitmap(seqs: range) -> BitMap64:
     from pyroaring import BitMap64  # noqa: PLC0415 - only who accounts loads it
 
     return BitMap64(seqs)
-
-
-def _checked(line: bytes) -> str | None:
-    """The line's text, or None if it is not whole."""
-    if not line.endswith(b"\n"):
-        return None
-    raw, _, checksum = line[:-1].rpartition(b" ")
-    if checksum != b"%08x" % zlib.crc32(raw):
-        return None
-    return raw.decode("utf-8", "replace")
-
-
-def _unusable(path: Path, exc: OSError) -> ProbeError:
-    return ProbeError(
-        f"The ledger can't be written: {exc.strerror or exc}.",
-        seen=f"{type(exc).__name__} at {path}",
-        expected="a folder that can be written, with room in it",
-        to_try="make room, or choose another folder (run.report_folder)",
-    )

@@ -8,7 +8,7 @@ counted as corrupted beside its class, whichever of its copies was the changed o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_vdkprobe.accounting.differences import differences
@@ -41,7 +41,9 @@ class Arrival(NamedTuple):
 
 
 class StreamObserver:
-    """Collects arrivals into `observation`.
+    """Collects arrivals into `observation`, or goes on with one that an earlier process `resumed`.
+
+    `told` hears of each first arrival: its number, and microseconds from its intended time.
 
     `timed`, `ordered`: whether the place shows when and in which order records came out. `compared`
     and `measured` can be switched off where speed is worth more than digests or latencies.
@@ -56,6 +58,8 @@ class StreamObserver:
         ordered: bool = True,
         compared: bool = True,
         measured: bool = True,
+        resumed: Observation | None = None,
+        told: Callable[[int, int], None] | None = None,
     ) -> None:
         from pyroaring import BitMap64  # noqa: PLC0415 - only who accounts loads it
 
@@ -65,11 +69,14 @@ class StreamObserver:
         self._compared = compared
         self._highest: dict[str, int] = {}
         self._durations: list[int] = []
-        self._observation = Observation(
+        self._told = told
+        self._observation = resumed or Observation(
             late=BitMap64() if timed else None,
             reordered=0 if ordered else None,
             latency=Latency() if timed and measured else None,
         )
+        if resumed is not None and timed and measured:
+            resumed.latency = Latency()
 
     @property
     def observation(self) -> Observation:
@@ -95,6 +102,7 @@ class StreamObserver:
             self._compared,
         )
         measure = self._measure if observation.latency is not None else None
+        told = self._told
         start_us, rate, within_us = (
             expectation.start_us,
             expectation.rate_per_s,
@@ -122,6 +130,8 @@ class StreamObserver:
                         late.add(seq)
                     if measure is not None:
                         measure(took_us)
+                    if told is not None:
+                        told(seq, took_us)
             if compared:
                 self._compare(seq, body, digest, columns)
 

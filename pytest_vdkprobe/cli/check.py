@@ -124,6 +124,10 @@ def _connect(configuration: Configuration) -> int:
         from pytest_vdkprobe.tables.trial import trials as of_tables  # noqa: PLC0415 - ditto
 
         failed = _connect_each("the databases of tables", of_tables(configuration))
+    if not failed and "events" in configuration:
+        from pytest_vdkprobe.events.find import trials as of_events  # noqa: PLC0415 - ditto
+
+        failed = _connect_each("the ends of event pipelines", of_events(configuration))
     if not failed and "endpoints" in configuration:
         from pytest_vdkprobe.endpoints.find import trials as of_endpoints  # noqa: PLC0415 - ditto
 

@@ -1,30 +1,29 @@
-"""Tasks made on a fixed schedule: slot = start + k x interval, and a slow one delays no other.
+"""Endpoint tasks: one for each slot of a fixed schedule, tracked until it is dismissed.
 
-A thread makes a task at each slot and hands it to an idle worker, or to a new one; so a call that
-hangs keeps a worker, and never the schedule. A slot that nobody could serve, because the process
-was stopped or because too many calls hang, is missed: that is counted, and not made up for.
+What a round judges are the tasks that have ended since the last one, whenever they began: a task is
+judged once, and one that hangs is not waited for.
 """
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from pytest_vdkprobe.clock import us_of
 from pytest_vdkprobe.control.endpoint import Endpoint
 from pytest_vdkprobe.control.errors import checked
 from pytest_vdkprobe.control.network import Unanswered
 from pytest_vdkprobe.endpoints.tally import Tally
 from pytest_vdkprobe.endpoints.task import State, Task
 from pytest_vdkprobe.errors import Finding
+from pytest_vdkprobe.pace import Errand, Pace
 from pytest_vdkprobe.tracing import HEADER, trace_id, traceparent
 from pytest_vdkprobe.waiting import Deadline, wait_until
 
@@ -77,18 +76,30 @@ class TaskLoop:
         self._ended: deque[Task] = deque()
         """Those that no round has judged yet."""
         self._pending = 0
-        self._missed = 0
         self._missed_before = 0
-        self._idle: list[SimpleQueue[Task | None]] = []
-        self._workers = 0
-        self._stopped = threading.Event()
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="vdkprobe-tasks", daemon=True)
+        self._last_good: float | None = None
+        errands = [Errand(settings.clean_s, self.clean)]
+        if settings.table_s and say is not None:
+            errands.append(Errand(settings.table_s, self._print))
+        self._pace = Pace(
+            "vdkprobe-tasks",
+            interval_s=settings.interval_s,
+            open_worker=lambda: _Caller(self, self._first.another()),
+            begin=self._begin,
+            at_once=settings.at_once,
+            limit=limit,
+            errands=errands,
+        )
 
     @property
     def place(self) -> str:
         """The call as messages name it."""
         return checked(self.settings.method, self.settings.url, "")
+
+    @property
+    def started(self) -> bool:
+        """Whether tasks are made."""
+        return self._pace.started
 
     def reach(self) -> str:
         """Log in, and see that something answers. Raises LoginError, TransportError."""
@@ -97,14 +108,14 @@ class TaskLoop:
 
     def start(self) -> None:
         """Begin with slot 0 now. May be called again."""
-        if not self._thread.is_alive() and not self._stopped.is_set():
-            self._thread.start()
+        self._pace.start()
 
     def take(self) -> Tally:
         """What has ended since the last call."""
         with self._lock:
             ended = [self._ended.popleft() for _ in range(len(self._ended))]
-            missed, self._missed_before = self._missed - self._missed_before, self._missed
+            missed = self._pace.missed - self._missed_before
+            self._missed_before += missed
             pending = self._pending
         return Tally(self.settings, place=self.place, ended=ended, pending=pending, missed=missed)
 
@@ -113,7 +124,7 @@ class TaskLoop:
         wait_until(
             f"{self.limit} tasks of {self.settings.name}",
             lambda: (len(self._ended), self._pending),
-            done=lambda _: deadline.expired or (self._done.is_set() and not self._pending),
+            done=lambda _: deadline.expired or (self._pace.done.is_set() and not self._pending),
             deadline=deadline,
             describe=lambda seen: f"{seen[0]} ended, {seen[1]} under way",
             longest_pause_s=LOOK_S,
@@ -127,88 +138,41 @@ class TaskLoop:
 
     def close(self) -> None:
         """Make no more tasks; wait a moment for the threads. May be called again."""
-        self._stopped.set()
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for queue in idle:
-            queue.put(None)
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(CLOSE_S)
+        self._pace.close()
         self._first.close()
 
-    # The schedule
-
-    def _run(self) -> None:
-        settings = self.settings
-        start = time.monotonic()
-        slot = 0
-        clean_at, print_at = start + settings.clean_s, start + (settings.table_s or math.inf)
-        while not self._stopped.is_set() and (self.limit is None or slot < self.limit):
-            due = start + slot * settings.interval_s
-            self._stopped.wait(max(0.0, min(due, clean_at, print_at) - time.monotonic()))
-            now = time.monotonic()
-            if now >= clean_at:
-                self.clean(now)
-                clean_at += settings.clean_s
-            if now >= print_at:
-                self._print(now)
-                print_at += settings.table_s
-            if now >= due and not self._stopped.is_set():
-                slot = self._serve(slot, start, now)
-        self._done.set()
-
-    def _serve(self, slot: int, start: float, now: float) -> int:
-        """Make the task that is due; the next slot. Slots that are over are missed."""
-        last = int((now - start) / self.settings.interval_s)
-        if self.limit is None and last > slot:
-            self._miss(last - slot)
-            slot = last
-        due = start + slot * self.settings.interval_s
+    def _begin(self, number: int, due: float) -> None:
+        """There is a new task; its caller gets it next."""
+        created_at = datetime.fromtimestamp(us_of(due) / 1e6, UTC)
+        task = Task(number, created_at, due, trace_id(self.run_id, number))
         with self._lock:
-            full = self._pending >= self.settings.at_once
-        if full:
-            if self.limit is not None:
-                # A run makes so many tasks; it waits, and the wait counts to their duration.
-                self._stopped.wait(0.001)
-                return slot
-            self._miss(1)
-            return slot + 1
-        created_at = datetime.fromtimestamp(time.time() - (now - due), UTC)
-        task = Task(slot, created_at, due, trace_id(self.run_id, slot))
-        with self._lock:
-            self._tracked[slot] = task
+            self._tracked[number] = task
             self._pending += 1
-            queue = self._idle.pop() if self._idle else None
         if self._instruments is not None:
             self._instruments.created()
-        (queue or self._worker()).put(task)
-        return slot + 1
 
-    def _miss(self, count: int) -> None:
+    def serve(self, number: int, endpoint: Endpoint) -> None:
+        """Make the call of a task, and see what comes of it; in the caller's thread."""
         with self._lock:
-            self._missed += count
-
-    # The calls
-
-    def _worker(self) -> SimpleQueue[Task | None]:
-        queue: SimpleQueue[Task | None] = SimpleQueue()
-        endpoint = self._first.another()
-        threading.Thread(
-            target=self._work, args=(queue, endpoint), name="vdkprobe-task", daemon=True
-        ).start()
-        return queue
-
-    def _work(self, queue: SimpleQueue[Task | None], endpoint: Endpoint) -> None:
-        with endpoint:
-            while (task := queue.get()) is not None:
-                reason = self._call(task, endpoint)
-                self._end(task, reason)
-                with self._lock:
-                    if self._stopped.is_set():
-                        return
-                    self._idle.append(queue)
+            task = self._tracked[number]
+        reason = self._call(task, endpoint)
+        now = time.monotonic()
+        with self._lock:
+            if task.dismissed:
+                return
+            task.end(now, reason)
+            self._pending -= 1
+            self._ended.append(task)
+            if task.state is State.SUCCEEDED:
+                self._last_good = now
+            if len(self._tracked) > LONGEST_BACKLOG:
+                self._forget_oldest()
+            tracked = len(self._tracked)
+        if self._instruments is not None:
+            self._instruments.ended(task, tracked=tracked)
 
     def _call(self, task: Task, endpoint: Endpoint) -> str:
+        """Why it failed; nothing where it succeeded."""
         settings = self.settings
         limit_s = settings.connect_timeout_s + settings.read_timeout_s
         try:
@@ -228,19 +192,6 @@ class TaskLoop:
             endpoint.refresh_login()
         took_s = time.monotonic() - task.due
         return "; ".join(settings.expect.objections(answer, took_s=took_s))
-
-    def _end(self, task: Task, reason: str) -> None:
-        now = time.monotonic()
-        with self._lock:
-            if task.dismissed:
-                return
-            task.end(now, reason)
-            self._pending -= 1
-            self._ended.append(task)
-            if len(self._tracked) > LONGEST_BACKLOG:
-                self._forget_oldest()
-        if self._instruments is not None:
-            self._instruments.ended(task, tracked=len(self._tracked))
 
     # The backlog
 
@@ -270,10 +221,9 @@ class TaskLoop:
             del self._tracked[oldest]
 
     def _print(self, now: float) -> None:
-        if self._say is None:
-            return
         from pytest_vdkprobe.endpoints.table import table  # noqa: PLC0415 - loads rich
 
+        assert self._say is not None  # noqa: S101 - or nobody prints
         self._say(table(self.settings.name, self.tracked(), now=now))
 
 
@@ -281,3 +231,19 @@ def _body_of(settings: EndpointTasksSettings) -> tuple[bytes | None, dict[str, s
     if settings.json is not None:
         return msgspec.json.encode(settings.json), {"Content-Type": "application/json"}
     return (settings.body.encode() if settings.body is not None else None), {}
+
+
+class _Caller:
+    """Makes the calls of one thread."""
+
+    def __init__(self, loop: TaskLoop, endpoint: Endpoint) -> None:
+        self._loop = loop
+        self._endpoint = endpoint
+
+    def serve(self, slot: int, due: float) -> None:
+        """The call of the task of this slot."""
+        self._loop.serve(slot, self._endpoint)
+
+    def close(self) -> None:
+        """Give back its connections."""
+        self._endpoint.close()

@@ -27,12 +27,25 @@ def plan(run: Run) -> list[str]:
         if not template.proves:
             companion = settings.companion()
             lines.append(f"  data job {companion.remote_name(run.run_id)}  (its companion)")
-    lines += _of_routes(run) + _of_tables(run) + _of_endpoints(run)
+    lines += _of_routes(run) + _of_tables(run) + _of_events(run) + _of_endpoints(run)
     lines += ["  and deletes them again; leases in " + str(run.leases.folder), "", "Settings:"]
     rows = run.configuration.settings()
     width = max((len(row[0]) for row in rows), default=0)
     lines += [f"  {key:<{width}}  {value}  ({source})" for key, value, source in rows]
     return lines
+
+
+def _of_events(run: Run) -> list[str]:
+    """How many are posted where."""
+    if "events" not in run.configuration:
+        return []
+    from pytest_vdkprobe.events.settings import EventsSettings  # noqa: PLC0415 - as above
+
+    return [
+        f"  events {one.name}  ({one.target.kind} -> {one.reader.kind}): {one.events}, "
+        f"one every {one.interval_s:g} s"
+        for one in run.configuration.sections("events", EventsSettings)
+    ]
 
 
 def _of_endpoints(run: Run) -> list[str]:

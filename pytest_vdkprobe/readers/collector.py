@@ -9,10 +9,11 @@ has been accounted for.
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
+
+from pytest_vdkprobe.clock import now_us
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ class Collector(Generic[T]):
 
     def add(self, item: T) -> None:
         """Keep what has arrived now. For the thread."""
-        self._inbox.append((item, time.time_ns() // 1000))
+        self._inbox.append((item, now_us()))
 
     def pause(self, seconds: float) -> None:
         """Wait, unless it is time to stop. For the thread."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import msgspec
@@ -34,10 +34,19 @@ class StreamReader(ABC, Generic[T]):
     losses: Mapping[str, str] = {}
     ordered = True
     """Whether the place keeps an order within each arrival's scope."""
+    compared = True
+    """Whether what comes carries our record, to be held against what was sent."""
 
     def __init__(self, name: str) -> None:
         self._collector: Collector[T] = Collector(f"vdkprobe-{name}", self._collect)
         self._observer: StreamObserver | None = None
+        self._resumed: Observation | None = None
+        self.told: Callable[[int, int], None] | None = None
+        """Hears of each first arrival: its number, and microseconds from its intended time."""
+
+    def resume(self, observation: Observation) -> None:
+        """Go on from what an earlier process saw; before the first `observe`."""
+        self._resumed = observation
 
     @abstractmethod
     def _collect(self, collector: Collector[T]) -> None:
@@ -54,7 +63,14 @@ class StreamReader(ABC, Generic[T]):
     def observe(self, expectation: Expectation, *, deadline: Deadline) -> Observation:
         """All that has arrived since `prepare`."""
         if self._observer is None:
-            self._observer = StreamObserver(expectation, losses=self.losses, ordered=self.ordered)
+            self._observer = StreamObserver(
+                expectation,
+                losses=self.losses,
+                ordered=self.ordered,
+                compared=self.compared,
+                resumed=self._resumed,
+                told=self.told,
+            )
         self._observer.expectation = expectation
         # First what has come, then what is wrong: an account counts all there is.
         for item, arrived_at_us in self._collector.taken():

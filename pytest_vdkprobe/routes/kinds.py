@@ -41,7 +41,7 @@ def _shipped(side: Side, *names: str) -> dict[str, tuple[str, str, str]]:
 
 SHIPPED: Mapping[Side, Mapping[str, tuple[str, str, str]]] = {
     "target": _shipped("target", "file", "http", "kafka", "postgres", "trino"),
-    "reader": _shipped("reader", "file", "http", "kafka", "postgres", "trino"),
+    "reader": _shipped("reader", "file", "http", "kafka", "postgres", "trino", "websocket"),
 }
 """Where each of ours is: its module, its settings, what makes one."""
 

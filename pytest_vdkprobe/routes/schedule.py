@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import time
 
+from pytest_vdkprobe.clock import now_us
+
 US = 1_000_000
 
 
@@ -26,7 +28,7 @@ class Schedule:
     @staticmethod
     def clock_us() -> int:
         """The time now, microseconds since the epoch."""
-        return time.time_ns() // 1000
+        return now_us()
 
     def intended_us(self, seq: int) -> int:
         """When record `seq` is meant to be sent."""

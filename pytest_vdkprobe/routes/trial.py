@@ -45,19 +45,28 @@ def trials(configuration: Configuration) -> Iterator[tuple[str, Callable[[], str
             # A job reaches it from where it runs; from here it need not answer.
             del ends["target"]
         for side, end in ends.items():
-            act = partial(_try, end, side, columns=columns, base_dir=configuration.base_dir)
+            act = partial(try_end, end, side, columns=columns, base_dir=configuration.base_dir)
             yield f"{route.name}, {side}", act
 
 
-def _try(
-    end: Any, side: Side, *, columns: Mapping[str, ColumnType] | None, base_dir: Path | None
+def try_end(
+    end: Any,
+    side: Side,
+    *,
+    columns: Mapping[str, ColumnType] | None = None,
+    base_dir: Path | None,
 ) -> str:
     """Reach one end; with `columns`, find the place that is configured as well."""
     from pytest_vdkprobe.connections.kafka_topics import TopicSettings  # noqa: PLC0415 - when tried
     from pytest_vdkprobe.connections.postgres import PostgresConnection  # noqa: PLC0415 - ditto
     from pytest_vdkprobe.connections.trino import TrinoConnection  # noqa: PLC0415 - ditto
     from pytest_vdkprobe.control.endpoint import Endpoint, EndpointSettings  # noqa: PLC0415 - ditto
+    from pytest_vdkprobe.readers.websocket import WebsocketReader, WebsocketReaderSettings  # noqa: PLC0415 - ditto
 
+    if isinstance(end, WebsocketReaderSettings):
+        with WebsocketReader(end, base_dir=base_dir) as listening:
+            listening.prepare({})
+            return f"{listening.place} lets us listen"
     if isinstance(end, PostgresConnection | TrinoConnection):
         return _try_table(end, side, columns=columns, base_dir=base_dir)
     if isinstance(end, TopicSettings):

@@ -29,9 +29,9 @@ from pytest_vdkprobe.sandbox.engines.addresses import Addresses
 from pytest_vdkprobe.sandbox.engines.messages import Run
 from pytest_vdkprobe.sandbox.engines.sharing import acquire, begin, end
 from pytest_vdkprobe.sandbox.environment import Progress
-from pytest_vdkprobe.sandbox.routes import endpoints, routes, tables
+from pytest_vdkprobe.sandbox.routes import routes, tables
 from pytest_vdkprobe.sandbox.server import Sandbox
-from pytest_vdkprobe.sandbox.session import tables_of
+from pytest_vdkprobe.sandbox.session import probes, tables_of
 from pytest_vdkprobe.sandbox.standing import Standing, Wishes, state_file
 from pytest_vdkprobe.verdicts import EXIT_CODES, Verdict
 
@@ -67,7 +67,7 @@ def keep(
                 tables={
                     **tables_of(sandbox),
                     **_routes(sandbox, engines, wishes),
-                    "endpoints": endpoints(url=sandbox.url, ca_file=sandbox.ca_file),
+                    **probes(sandbox),
                 },
                 engines=engines,
             )

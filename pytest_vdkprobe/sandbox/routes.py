@@ -97,3 +97,36 @@ def endpoints(*, url: str, ca_file: Path | None) -> list[dict[str, Any]]:
             },
         }
     ]
+
+
+def events(*, url: str, login: dict[str, Any] | None, ca_file: Path | None) -> list[dict[str, Any]]:
+    """The `[[events]]`: the sandbox's own pipeline, with the login that its collector wants."""
+    trust = {} if ca_file is None else {"ca_file": str(ca_file)}
+    auth = {} if login is None else {"auth": login}
+    base = f"{url}/sandbox/events"
+    return [
+        {
+            "name": "pipeline",
+            "interval_s": 0.2,
+            "events": 10,
+            "within_s": 5.0,
+            "late_s": 5.0,
+            "quiet_s": 0.3,
+            "target": {
+                "kind": "http",
+                "url": f"{base}/collect/sandbox/1",
+                "layout": "event",
+                **auth,
+                **trust,
+            },
+            "reader": {
+                "kind": "websocket",
+                "url": f"ws{base.removeprefix('http')}/listen",
+                "query": {"dataset_id": "sandbox"},
+                "authorizer": {"url": f"{base}/authorizer/sandbox/webhook", **auth, **trust},
+                "listeners": 2,
+                "stagger_s": 0.5,
+                **trust,
+            },
+        }
+    ]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import msgspec
 
-from pytest_vdkprobe.sandbox.auth import Tokens
+from pytest_vdkprobe.sandbox.auth import REALM, Tokens
 from pytest_vdkprobe.sandbox.executor import Executor
 from pytest_vdkprobe.sandbox.faults import Fault, Faults
 from pytest_vdkprobe.sandbox.folders import make_folder
@@ -133,6 +133,18 @@ class Sandbox(Settings):
         if self._folder is not None:
             tables["run"] = {"lease_folder": str(self._folder / "leases")}
         return {**tables, "jobs": [{"name": "hello-platform", "template": "proof"}]}
+
+    def client_login(self) -> dict[str, object]:
+        """The `auth` table of a client of ours; its secret lies in a file of its own."""
+        secret_file = self.folder / "client-secret"
+        secret_file.touch(mode=0o600)
+        secret_file.write_text(self.tokens.client_secret)
+        return {
+            "kind": "client-credentials",
+            "url": f"{self.url}/auth/realms/{REALM}/protocol/openid-connect/token",
+            "client_id": self.tokens.client_id,
+            "client_secret": {"file": str(secret_file)},
+        }
 
     def _start(self, folder: Path) -> None:
         tls = None

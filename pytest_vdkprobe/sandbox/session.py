@@ -14,7 +14,7 @@ import msgspec
 
 from pytest_vdkprobe.sandbox.engine_addresses import EngineAddresses
 from pytest_vdkprobe.sandbox.faults import Fault
-from pytest_vdkprobe.sandbox.routes import endpoints, routes, tables
+from pytest_vdkprobe.sandbox.routes import endpoints, events, routes, tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ def start(
     return {
         **tables_of(sandbox),
         "routes": routes(url=sandbox.url, folder=sandbox.folder, jobs=settings.executor == "vdk"),
-        "endpoints": endpoints(url=sandbox.url, ca_file=sandbox.ca_file),
+        **probes(sandbox),
         "tables": tables(by_job=settings.executor == "vdk"),
         ENGINES: EngineAddresses(engines).tell(),
     }
@@ -91,6 +91,15 @@ def tables_of(sandbox: Sandbox) -> dict[str, Any]:
     tables: dict[str, Any] = sandbox.configuration()
     tables["control"]["cron_minute_s"] = sandbox.tick_s
     return tables
+
+
+def probes(sandbox: Sandbox) -> dict[str, Any]:
+    """The tables of what is probed beside the Control Service and its routes."""
+    url, ca_file = sandbox.url, sandbox.ca_file
+    return {
+        "events": events(url=url, login=sandbox.client_login(), ca_file=ca_file),
+        "endpoints": endpoints(url=url, ca_file=ca_file),
+    }
 
 
 def _tell(line: str) -> None:

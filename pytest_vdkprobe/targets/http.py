@@ -1,4 +1,4 @@
-"""An HTTP endpoint as a target: VDK's wire format, or one object per call.
+"""An HTTP endpoint as a target: VDK's wire format, or one object or event per call.
 
 VDK's http ingestion makes one POST of a JSON list per batch, each object with its table under
 `@table`, as `application/octet-stream`, packed when it is large. What the answer says of the
@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import msgspec
 
@@ -29,6 +30,7 @@ from pytest_vdkprobe.control.errors import excerpt, status_line
 from pytest_vdkprobe.control.network import Reason, Unanswered
 from pytest_vdkprobe.errors import Finding
 from pytest_vdkprobe.records import wire_json
+from pytest_vdkprobe.tracing import HEADER, traceparent
 
 if TYPE_CHECKING:
     from pytest_vdkprobe.control.transport import Answer
@@ -58,8 +60,11 @@ class HttpTargetSettings(
 ):
     """An endpoint to post to."""
 
-    layout: Literal["vdk", "object"] = "vdk"
-    """`vdk`: a list of objects a call, with `@table`; `object`: one object a call."""
+    layout: Literal["vdk", "object", "event"] = "vdk"
+    """`vdk`: a list of objects a call, with `@table`; `object`: one object a call; `event`: one
+    event a call, `app_id`, `seqno` (from 1 on) and `time_sent`."""
+    record: bool = True
+    """Whether an event carries our record beside these, by which a reader sees a change of it."""
     table: str | None = None
     """Where the records shall land; sent as `@table`."""
     method: Literal["POST", "PUT"] = "POST"
@@ -89,16 +94,22 @@ class HttpTarget:
         *,
         leases: LeaseStore | None = None,
         base_dir: Path | None = None,
+        endpoint: Endpoint | None = None,
     ) -> None:
         self.settings = settings
         self.batch = settings.batch
-        self._endpoint = Endpoint(settings, key="target", base_dir=base_dir)
+        self._endpoint = endpoint or Endpoint(settings, key="target", base_dir=base_dir)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    @property
+    def place(self) -> str:
+        """The address as messages name it."""
+        return self._endpoint.place
 
     def prepare(self, columns: Mapping[str, ColumnType]) -> None:
         """Log in and see that something answers there. What it takes shows with the records."""
@@ -112,14 +123,34 @@ class HttpTarget:
                 document["@table"] = self.settings.table
         if self.settings.layout == "vdk":
             return [self._post(documents, "application/octet-stream", deadline)] * len(documents)
-        return [self._post(document, "application/json", deadline) for document in documents]
+        if self.settings.layout == "event":
+            kept = documents if self.settings.record else [{} for _ in documents]
+            documents = [
+                event_of(record) | document for record, document in zip(records, kept, strict=True)
+            ]
+        return [
+            self._post(document, "application/json", deadline, record)
+            for document, record in zip(documents, records, strict=True)
+        ]
 
-    def _post(self, document: object, content_type: str, deadline: Deadline) -> SendResult:
+    def another(self) -> HttpTarget:
+        """One for another thread: connections of its own, one login for both."""
+        return HttpTarget(self.settings, endpoint=self._endpoint.another())
+
+    def _post(
+        self,
+        document: object,
+        content_type: str,
+        deadline: Deadline,
+        record: Record | None = None,
+    ) -> SendResult:
         """One call, once."""
         if deadline.expired:
             return SendResult(Outcome.REFUSED, "not sent: the time to send was up")
         body = msgspec.json.encode(document)
         headers = {"Content-Type": content_type}
+        if record is not None:
+            headers[HEADER] = traceparent(record.run_id, record.seq)
         limit = self.settings.gzip_from_bytes
         if limit is not None and len(body) >= limit:
             body = gzip.compress(body, mtime=0)
@@ -144,6 +175,15 @@ class HttpTarget:
     def close(self) -> None:
         """Give back connections and threads."""
         self._endpoint.close()
+
+
+def event_of(record: Record) -> dict[str, Any]:
+    """A record as pipelines of events know it."""
+    return {
+        "app_id": record.run_id,
+        "seqno": record.seq + 1,
+        "time_sent": datetime.fromtimestamp(record.sent_at_us / 1e6, UTC).isoformat(),
+    }
 
 
 def outcome_of(answer: Answer) -> SendResult:

@@ -12,6 +12,7 @@ import pytest
 from pytest_vdkprobe.config import load
 from pytest_vdkprobe.control.settings import ControlSettings
 from pytest_vdkprobe.endpoints.settings import EndpointTasksSettings
+from pytest_vdkprobe.events.settings import EventsSettings
 from pytest_vdkprobe.jobs.settings import JobSettings
 from pytest_vdkprobe.journeys.settings import RunSettings
 from pytest_vdkprobe.routes.problems import find_problems
@@ -33,6 +34,7 @@ def test_toml_is_a_configuration(block: Block, tmp_path: Path) -> None:
         "jobs": JobSettings,
         "run": RunSettings,
         "endpoints": EndpointTasksSettings,
+        "events": EventsSettings,
     }
     known = {name: kind for name, kind in sections.items() if name in configuration}
     assert configuration.problems(known) == []

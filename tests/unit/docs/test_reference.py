@@ -17,6 +17,7 @@ from pytest_vdkprobe.config.ownkind import OwnKind
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.control.settings import ControlSettings
 from pytest_vdkprobe.endpoints.settings import EndpointTasksSettings
+from pytest_vdkprobe.events.settings import EventsSettings
 from pytest_vdkprobe.history.settings import HistorySettings
 from pytest_vdkprobe.jobs.settings import JobSettings
 from pytest_vdkprobe.journeys.settings import RunSettings
@@ -36,6 +37,7 @@ SECTIONS = {
     "routes": RouteSettings,
     "endpoints": EndpointTasksSettings,
     "tables": TablesSettings,
+    "events": EventsSettings,
     "run": RunSettings,
     "pipeline": PipelineSettings,
     "watch": WatchSettings,

@@ -137,18 +137,6 @@ def test_flaky_is_the_seeds_mixture_and_is_repeated_by_its_seed() -> None:
     assert failed() == first
 
 
-def test_slots_that_were_slept_through_are_missed_and_not_made_up_for(sandbox: Sandbox) -> None:
-    loop = made(settings_for(sandbox, interval_s=1.0))
-    loop.limit = None
-    start = time.monotonic() - 10.5
-    assert loop._serve(0, start, time.monotonic()) == 11
-    wait_until(
-        "the one task", loop.take, done=lambda t: t.ended == 1, deadline=Deadline.after(LIMIT_S)
-    )
-    assert [task.number for task in loop.tracked()] == [10]
-    loop.close()
-
-
 def test_old_tasks_are_dismissed_and_one_that_never_ended_has_failed(sandbox: Sandbox) -> None:
     sandbox.plant("hang", times=1, delay_s=3600, path="^/metadata/", method="GET")
     settings = settings_for(sandbox, read_timeout_s=3600, dismiss_s=60)

@@ -27,6 +27,8 @@ FLOORS: tuple[frozenset[str], ...] = (
             "records",
             "durable",
             "processes",
+            "clock",
+            "pace",
             "tracing",
             "workers",
             "metrics",

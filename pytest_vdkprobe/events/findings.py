@@ -1,0 +1,192 @@
+"""A round of events, judged: what settled in it, what is overdue, and what to say of either."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pytest_vdkprobe.accounting.account import shown_ranges
+from pytest_vdkprobe.accounting.latency import Latency
+from pytest_vdkprobe.errors import Finding, GaveUp, NoEvidence, PlatformFailure
+from pytest_vdkprobe.tracing import trace_id
+
+if TYPE_CHECKING:
+    from pyroaring import BitMap64
+
+    from pytest_vdkprobe.accounting.account import Account
+    from pytest_vdkprobe.accounting.expectation import Expectation
+    from pytest_vdkprobe.events.settings import EventsSettings
+
+OUTAGES_SHOWN = 5
+TRACES_SHOWN = 5
+NEVER = 1 << 62
+MISSING = ("lost", "refused", "unknown")
+
+
+class Round:
+    """The events that a run, or a watch's round, has to judge."""
+
+    def __init__(
+        self,
+        settings: EventsSettings,
+        account: Account,
+        *,
+        total: Account,
+        took_us: Sequence[int],
+        place: str,
+        overdue: BitMap64,
+        listening: tuple[int, int] | None,
+        heard_s: float | None,
+        missed: int,
+        trouble: Finding | None,
+        gave_up: str | None,
+        expectation: Expectation,
+    ) -> None:
+        self.settings = settings
+        self.total = total
+        self.place = place
+        self.overdue = overdue
+        self.listening = listening
+        self.heard_s = heard_s
+        self.missed = missed
+        self.trouble = trouble
+        self.gave_up = gave_up
+        self._expectation = expectation
+        latency = None
+        if total.observation.latency is not None:
+            latency = Latency()
+            latency.add(took_us)
+        notes = [*total.observation.notes, *self._outages(account), *self._silence(account)]
+        observation = replace(total.observation, latency=latency, notes=notes)
+        self.account = replace(account, observation=observation)
+
+    def __str__(self) -> str:
+        text = str(self.account)
+        return f"{text}, {self.missed} slots missed" if self.missed else text
+
+    @property
+    def settled(self) -> int:
+        """How many events of the round there is something to say of."""
+        return self.account.sent - self.account.in_flight
+
+    def require(self) -> None:
+        """Raise what the round has to tell, the cause before its consequences.
+
+        GaveUp when the posting was ended, PlatformFailure for what is wrong, NoEvidence when
+        nothing is known yet.
+        """
+        allowed = self.settings.limits
+        if self.gave_up is not None:
+            raise GaveUp(
+                f"{self.settings.max_consecutive_errors} posts in a row failed, so no more are "
+                "made.",
+                seen=f"{self.gave_up}\n{self.account}",
+                expected="one in max_consecutive_errors to be taken",
+                checked=self.place,
+                to_try="is the collector up, and does it take our login?",
+            )
+        if self.trouble is not None:
+            raise self.trouble
+        if len(self.overdue) > allowed.get("late", 0):
+            raise PlatformFailure(
+                f"{len(self.overdue)} events are overdue.",
+                seen=f"{self.account}\noverdue: record {shown_ranges(self.overdue)}"
+                + "".join(f"\n{note}" for note in self.account.observation.notes)
+                + f"\n{self._traces(self.overdue)}",
+                expected=f"each within {self.settings.within_s:g} s",
+                checked=self.place,
+            )
+        if self.settled == 0 and self._heard_lately():
+            return
+        if self.settled == 0:
+            raise NoEvidence(
+                "No event has settled, so nothing can be said yet.",
+                seen=str(self),
+                expected=f"an event every {self.settings.interval_s:g} s, each within "
+                f"{self.settings.within_s:g} s",
+                checked=self.place,
+            )
+        try:
+            self.account.require(**{**allowed, "in_flight": NEVER})
+        except Finding as finding:
+            finding.checked = finding.checked or self.place
+            wrong = self._wrong()
+            if wrong:
+                finding.seen = f"{finding.seen}\n{self._traces(wrong)}"
+            raise
+
+    def evidence(self) -> str:
+        """What a pass rests on."""
+        if self.settled:
+            return str(self)
+        return f"nothing was due; the last event came {self.heard_s or 0:.1f} s ago"
+
+    def _heard_lately(self) -> bool:
+        limit_s = self.settings.within_s + 2 * self.settings.interval_s
+        return self.heard_s is not None and self.heard_s <= limit_s
+
+    def _wrong(self) -> BitMap64:
+        members = self.account.members
+        found = members["lost"] | members["late"] | members["corrupted"]
+        return found | members["duplicate"] | members["refused"]
+
+    def _traces(self, numbers: BitMap64) -> str:
+        first = [number for number, _ in zip(numbers, range(TRACES_SHOWN), strict=False)]
+        named = [f"{number} {trace_id(self._expectation.run_id, number)}" for number in first]
+        return "traces: " + ", ".join(named)
+
+    def _silence(self, account: Account) -> Iterator[str]:
+        if account.seen or self.listening is None:
+            return
+        connected, of = self.listening
+        yield f"{connected} of {of} listeners are connected, and heard none of these"
+
+    def _outages(self, account: Account) -> Iterator[str]:
+        """The stretches of missing events, and how long each was: exact to one interval."""
+        missing = self.overdue.copy()
+        for name in MISSING:
+            missing |= account.members[name]
+        for number, (first, last) in enumerate(stretches(missing, self._expectation.sent)):
+            if number == OUTAGES_SHOWN:
+                yield "and more stretches of missing events"
+                return
+            begun = self._expectation.intended_us(first)
+            length_s = (self._expectation.intended_us(last) - begun) / 1e6
+            length_s += self.settings.interval_s
+            moment = datetime.fromtimestamp(begun / 1e6, UTC)
+            yield (
+                f"missing from {moment:%H:%M:%S} UTC on for {length_s:.1f} s: events {first}-{last}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """For reports: this round's account, and the totals since the first event."""
+        told = {
+            "route": self.settings.name,
+            "way": "events",
+            "profile": self.settings.profile,
+            **self.account.to_dict(),
+            "overdue": len(self.overdue),
+            "missed_slots": self.missed,
+            "app_id": self._expectation.run_id,
+        }
+        wrong = self._wrong() | self.overdue
+        traced = [number for number, _ in zip(wrong, range(100), strict=False)]
+        told["traces"] = {str(n): trace_id(self._expectation.run_id, n) for n in traced}
+        return told
+
+
+def stretches(missing: BitMap64, sent: BitMap64) -> Iterator[tuple[int, int]]:
+    """(first, last) of the missing numbers between which nothing came that was sent."""
+    arrived = sent - missing
+    position = missing.min() if missing else None
+    while position is not None:
+        rank = arrived.rank(position)
+        until = arrived[rank] if rank < len(arrived) else None
+        if until is None:
+            yield position, missing.max()
+            return
+        yield position, missing[missing.rank(until) - 1]
+        rank = missing.rank(until)
+        position = missing[rank] if rank < len(missing) else None

@@ -1,0 +1,332 @@
+"""A stream of events: posted on a fixed schedule, received, and accounted for at any moment.
+
+The ledger notes each event before it is posted, and what became of the post; the reader says what
+came out. A run posts so many and waits until each is settled. In a watch it goes on by itself, and
+a round judges what has settled since the last one. There both sides are kept in a folder: a process
+that takes over goes on with the same run id, numbers and schedule. What was under way when the one
+before it ended is unknown, for nobody listened, and so is neither lost nor judged.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from pytest_vdkprobe import clock
+from pytest_vdkprobe.accounting.account import reconcile
+from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
+from pytest_vdkprobe.accounting.profiles import profile
+from pytest_vdkprobe.errors import Finding
+from pytest_vdkprobe.events.books import Books
+from pytest_vdkprobe.events.findings import Round
+from pytest_vdkprobe.events.poster import Poster
+from pytest_vdkprobe.pace import Pace
+from pytest_vdkprobe.readers.stream import StreamReader
+from pytest_vdkprobe.waiting import Deadline, wait_until
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.accounting.account import Account
+    from pytest_vdkprobe.accounting.expectation import Expectation
+    from pytest_vdkprobe.accounting.observation import Observation
+    from pytest_vdkprobe.events.metrics import EventMetrics
+    from pytest_vdkprobe.events.settings import EventsSettings
+    from pytest_vdkprobe.routes.kinds import Side
+
+LOOK_S = 0.1
+"""How often a watch looks at a stream; a place that is asked (a database) less often."""
+ASK_S = 2.0
+LOOK_LIMIT_S = 30.0
+CLOSE_S = 5.0
+
+
+class EventStream:
+    """`open()`, `start()`, then `finish()` in a run or `take()` in each round of a watch.
+
+    `limit`: how many are posted; None goes on. `make_end` makes the target and the reader of a run
+    id; `metrics` hear of everything.
+    """
+
+    def __init__(
+        self,
+        settings: EventsSettings,
+        books: Books,
+        *,
+        make_end: Callable[[Side, str], Any],
+        limit: int | None,
+        metrics: EventMetrics | None = None,
+    ) -> None:
+        self.settings = settings
+        self.books = books
+        self.limit = limit
+        self.target = make_end("target", books.run_id)
+        self.reader = make_end("reader", books.run_id)
+        self.gave_up: str | None = None
+        """Why no more events are posted."""
+        self._profile = profile(settings.profile)
+        self._metrics = metrics
+        self._writing = threading.Lock()
+        """Over the ledger, which the schedule and all posters write."""
+        self._reading = threading.RLock()
+        """Over the reader and what is drawn from it."""
+        self._account: Account | None = None
+        self._judged: Account | None = None
+        self._observation: Observation | None = None
+        self._trouble: Finding | None = None
+        self._took: list[int] = []
+        """Microseconds of the events that came since the last round."""
+        self._arrived: list[tuple[int, int]] = []
+        """Number and microseconds of those that came since the last look."""
+        self._heard_at: float | None = None
+        self._posting = 0
+        self._errors = 0
+        self._opened = self._closed = False
+        self._stopped = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="vdkprobe-events", daemon=True)
+        self._pace = Pace(
+            "vdkprobe-posts",
+            interval_s=settings.interval_s,
+            open_worker=self._poster,
+            begin=self._intend,
+            # A target of one connection posts one after the other.
+            at_once=settings.at_once if hasattr(self.target, "another") else 1,
+            limit=limit,
+        )
+
+    @property
+    def run_id(self) -> str:
+        """The events' `app_id`."""
+        return self.books.run_id
+
+    @property
+    def place(self) -> str:
+        """The two ends, for messages."""
+        ends = (self.target, self.reader)
+        return " -> ".join(str(getattr(end, "place", None) or type(end).__name__) for end in ends)
+
+    @property
+    def clean(self) -> bool:
+        """Whether every event was delivered, so that nobody needs the books."""
+        account = self._account
+        return account is None or account.delivered == account.sent
+
+    def open(self) -> None:
+        """Have both ends ready. Raises what has to be mended: LoginError, TransportError ..."""
+        if self._opened:
+            return
+        columns = self._profile.columns
+        self.target.prepare(columns)
+        if isinstance(self.reader, StreamReader):
+            self.reader.told = self._hear
+            seen = self.books.seen()
+            if seen is not None:
+                self.reader.resume(seen)
+        self.reader.prepare(columns)
+        self._opened = True
+
+    def start(self) -> None:
+        """Post the first event now, or at the next slot of the schedule that is taken over."""
+        if self._pace.started:
+            return
+        self.books.begin()
+        at = clock.monotonic_of(self.books.start_us)
+        first = 0
+        if self.books.resumed:
+            passed = (time.monotonic() - at) / self.settings.interval_s
+            first = max(self.books.ledger.next_seq, math.ceil(passed))
+            with self._reading:
+                self.look()
+                # Of what was under way nothing can be said, and no round is to blame for that.
+                self._judged = self._account
+        if self._metrics is not None:
+            self._metrics.begin(self.books)
+        self._pace.start(at=at, first=first)
+        if self.limit is None:
+            self._watcher.start()
+
+    def look(self, *, deadline: Deadline | None = None) -> Account:
+        """The account as things stand now; what keeps the reader from looking is kept for later."""
+        with self._reading:
+            expectation = self._expectation()
+            # Whatever is not there when a look begins after its window has closed is lost.
+            now_us = clock.now_us()
+            limit = (deadline or Deadline.after(LOOK_LIMIT_S)).within(LOOK_LIMIT_S)
+            try:
+                self._observation = self.reader.observe(expectation, deadline=limit)
+                self._trouble = None
+            except Finding as finding:
+                self._trouble = finding
+            observation = self._observation or _nothing()
+            account = reconcile(expectation, observation, now_us=now_us)
+            arrived, self._arrived = self._arrived, []
+            if arrived:
+                self._heard_at = time.monotonic()
+                self._took += [took_us for _, took_us in arrived]
+            self.books.note(observation)
+            if self._metrics is not None:
+                self._metrics.update(account, self._account, arrived, expectation)
+                listening = self._listening()
+                if listening is not None:
+                    self._metrics.listening(*listening)
+            self._account = account
+            return account
+
+    def finish(self, *, deadline: Deadline) -> Round:
+        """Wait until each of a limited number is settled; at the deadline, as things stand then."""
+        quiet: list[Deadline] = []
+
+        def ended(account: Account) -> bool:
+            if deadline.expired or (self._trouble is not None and self._pace.done.is_set()):
+                return True
+            open_now = account.in_flight + len(account.open_unknown())
+            if not self._pace.done.is_set() or self._posting or open_now:
+                quiet.clear()
+                return False
+            if not quiet:
+                quiet.append(Deadline.after(self.settings.quiet_s))
+            return quiet[0].expired
+
+        wait_until(
+            f"events of {self.settings.name}",
+            lambda: self.look(deadline=deadline),
+            done=ended,
+            deadline=deadline,
+            describe=lambda account: f"seen {account.seen} of {account.sent}",
+            longest_pause_s=LOOK_S,
+        )
+        return self.take()
+
+    def take(self) -> Round:
+        """What has settled since the last round, to be judged."""
+        with self._reading:
+            now = self.look()
+            took, self._took = self._took, []
+            before, self._judged = self._judged, now
+            account = now.since(before)
+            return Round(
+                self.settings,
+                account,
+                took_us=took,
+                total=now,
+                place=self.place,
+                overdue=self._overdue(now),
+                listening=self._listening(),
+                heard_s=None if self._heard_at is None else time.monotonic() - self._heard_at,
+                missed=self._pace.missed,
+                trouble=self._trouble,
+                gave_up=self.gave_up,
+                expectation=self._expectation(),
+            )
+
+    def remove(self) -> None:
+        """Delete what the two ends created, and see it gone."""
+        with ExitStack() as stack:
+            stack.callback(self.target.remove)
+            stack.callback(self.reader.remove)
+
+    def close(self) -> None:
+        """Post and listen no more. May be called again."""
+        self._stopped.set()
+        with ExitStack() as stack:
+            stack.callback(self._close_books)
+            stack.callback(self.reader.close)
+            stack.callback(self.target.close)
+            self._pace.close()
+            if self._watcher.is_alive():
+                self._watcher.join(CLOSE_S)
+                # What came until now is noted, so that a process that takes over knows it.
+                self.look()
+
+    def _close_books(self) -> None:
+        with self._writing:
+            self._closed = True
+            self.books.close()
+
+    # Posting
+
+    def _poster(self) -> Poster:
+        another = getattr(self.target, "another", None)
+        if another is None:
+            return Poster(self._post, self.target, own=False)
+        return Poster(self._post, another(), own=True)
+
+    def _intend(self, slot: int, _due: float) -> None:
+        with self._writing:
+            self.books.ledger.intend(range(slot, slot + 1))
+            self._posting += 1
+        if self._metrics is not None:
+            self._metrics.sent(clock.monotonic_of(self._intended_us(slot)))
+
+    def _post(self, target: Any, slot: int) -> None:
+        """Post one event, once, and note what became of that."""
+        intended_us = self._intended_us(slot)
+        record = self._profile.make(self.run_id, slot, sent_at_us=intended_us)
+        try:
+            (result,) = target.send([record], deadline=Deadline.after(LOOK_LIMIT_S * 4))
+        except Exception as exc:  # noqa: BLE001 - a bug of a target must not end the schedule
+            result = SendResult(Outcome.UNKNOWN, f"{type(exc).__name__}: {exc}")
+        took_s = (clock.now_us() - intended_us) / 1e6
+        with self._writing:
+            self._posting -= 1
+            if self._closed:
+                return  # an open post is unknown in the books, and stays so
+            self.books.ledger.settle([slot], [result])
+            good = result.outcome is Outcome.ACKNOWLEDGED
+            self._errors = 0 if good else self._errors + 1
+            if self._errors >= self.settings.max_consecutive_errors and self.gave_up is None:
+                self.gave_up = result.reason or str(result.outcome)
+                self._pace.stop()
+        if self._metrics is not None:
+            self._metrics.posted(
+                clock.monotonic_of(intended_us), took_s=took_s, outcome=result.outcome
+            )
+
+    def _intended_us(self, slot: int) -> int:
+        return self.books.start_us + round(slot * self.settings.interval_s * 1e6)
+
+    # Receiving
+
+    def _hear(self, seq: int, took_us: int) -> None:
+        """The reader tells of a first arrival, within a look."""
+        self._arrived.append((seq, took_us))
+
+    def _watch(self) -> None:
+        pause_s = LOOK_S
+        if not isinstance(self.reader, StreamReader):
+            pause_s = max(ASK_S, self.settings.interval_s / 2)
+        while not self._stopped.wait(pause_s):
+            self.look()
+
+    def _expectation(self) -> Expectation:
+        with self._writing:
+            return self.books.ledger.expectation(
+                within_s=self.settings.within_s,
+                late_s=self.settings.late_s,
+                losses={*self.target.losses, *self.reader.losses},
+            )
+
+    def _overdue(self, account: Account) -> Any:
+        """Those in flight that were due by now."""
+        from pyroaring import BitMap64  # noqa: PLC0415 - only who accounts loads it
+
+        due = self._expectation().due_before(clock.now_us())
+        open_now = account.members["in_flight"] | account.open_unknown()
+        return open_now & BitMap64(range(due))
+
+    def _listening(self) -> tuple[int, int] | None:
+        """How many listen, of how many; None where a reader has none."""
+        connected = getattr(self.reader, "connected", None)
+        if connected is None:
+            return None
+        return int(connected), int(self.reader.settings.listeners)
+
+
+def _nothing() -> Observation:
+    from pyroaring import BitMap64  # noqa: PLC0415 - only who accounts loads it
+
+    from pytest_vdkprobe.accounting.observation import Observation  # noqa: PLC0415 - as above
+
+    return Observation(late=BitMap64(), reordered=0)

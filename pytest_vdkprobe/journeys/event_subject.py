@@ -1,0 +1,113 @@
+"""An event pipeline as the subject of a journey: bounded by the running step, told in its report.
+
+In a run it is opened for its journey and closed with it. In a watch it goes on from round to round,
+posting and listening in between, and a round judges what has settled since the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pytest_vdkprobe.errors import GaveUp
+from pytest_vdkprobe.waiting import Deadline
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.events.findings import Round
+    from pytest_vdkprobe.events.stream import EventStream
+    from pytest_vdkprobe.journeys.run import Run
+
+
+class Events:
+    """What a scenario does with a pipeline: `connect()`, `round()`, `remove()`."""
+
+    def __init__(self, stream: EventStream, run: Run) -> None:
+        self._stream = stream
+        self._run = run
+
+    @property
+    def place(self) -> str:
+        """Where events go in and come out, for messages."""
+        return self._stream.place
+
+    def connect(self) -> str:
+        """Have both ends ready, logged in and listening. Raises LoginError, TransportError ..."""
+        self._stream.open()
+        return f"{self.place}, app id {self._stream.run_id}"
+
+    def round(self) -> Round:
+        """The events of a run, once each is settled; in a watch, what settled since last time."""
+        self._stream.start()
+        if self._stream.limit is None:
+            found = self._stream.take()
+        else:
+            found = self._stream.finish(deadline=self._deadline())
+        if self._run.step is not None:
+            self._run.step.attach("account", found.to_dict())
+        return found
+
+    def require(self, found: Round) -> None:
+        """Judge a round; one in which the posting was given up ends a watch."""
+        try:
+            found.require()
+        except GaveUp as finding:
+            if self._run.step is not None:
+                self._run.step.attach("gave_up", {"reason": finding.what})
+            raise
+
+    def remove(self) -> list[str]:
+        """Delete what the two ends created for this run; a watch goes on using it."""
+        if self._run.lasting is not None:
+            return ["the watch goes on with it"]
+        self._stream.remove()
+        return ["nothing is left of its ends"]
+
+    def _deadline(self) -> Deadline:
+        if self._run.step is not None:
+            return self._run.step.deadline
+        return Deadline.after(self._run.settings.step_timeout_s)
+
+
+@contextmanager
+def open_events(name: str, run: Run) -> Iterator[Events]:
+    """The pipeline called `name`; in a run, closed at the end."""
+    if run.lasting is None:
+        stream = _made(name, run)
+        try:
+            yield Events(stream, run)
+        finally:
+            stream.close()
+            if stream.clean:
+                stream.books.discard()
+        return
+    key = f"events/{name}"
+    if key not in run.lasting:
+        run.lasting[key] = _made(name, run)
+    yield Events(run.lasting[key], run)
+
+
+def _made(name: str, run: Run) -> EventStream:
+    from pytest_vdkprobe.events.books import Books  # noqa: PLC0415 - inert unless used
+    from pytest_vdkprobe.events.find import SECTION, find  # noqa: PLC0415 - as above
+    from pytest_vdkprobe.events.metrics import EventMetrics  # noqa: PLC0415 - as above
+    from pytest_vdkprobe.events.stream import EventStream  # noqa: PLC0415 - as above
+    from pytest_vdkprobe.routes.route import plain  # noqa: PLC0415 - as above
+
+    pipeline = find(run.configuration, name, placeholders=run.placeholders)
+    settings = pipeline.settings
+    metrics = EventMetrics(run.metrics, settings, check=f"{SECTION}[{name}]")
+    file = f"{SECTION}-{plain(name)}"
+    if run.state_folder is not None:
+        books = Books.kept(settings, run.state_folder, file, totals=metrics.totals())
+    else:
+        path = run.report_folder / f"{run.run_id}-{file}.ledger"
+        books = Books(settings, path, run_id=run.run_id)
+    return EventStream(
+        settings,
+        books,
+        make_end=partial(pipeline.make, leases=run.leases),
+        limit=settings.events if run.lasting is None else None,
+        metrics=metrics,
+    )

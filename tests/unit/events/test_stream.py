@@ -1,0 +1,401 @@
+"""Every class of an event's fate is seen on real sockets when its fault is planted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_vdkprobe.errors import (
+    ConfigError,
+    Finding,
+    GaveUp,
+    LoginError,
+    NoEvidence,
+    PlatformFailure,
+    TransportError,
+)
+from pytest_vdkprobe.events.stream import EventStream
+from pytest_vdkprobe.metrics.recorder import Recorder
+from pytest_vdkprobe.sandbox.server import Sandbox
+from pytest_vdkprobe.waiting import Deadline, wait_until
+from tests.unit.events.streams import LIMIT_S, run, seen, stream
+
+POSTS = {"method": "POST", "path": "/collect/"}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(seed=5) as started:
+        yield started
+
+
+def test_good_pipeline_delivers_every_event_once(sandbox: Sandbox, tmp_path: Path) -> None:
+    with stream(sandbox, tmp_path) as made:
+        found = run(made)
+        found.require()
+        assert (found.account.sent, found.account.delivered) == (20, 20)
+        assert found.evidence().startswith("sent 20, delivered 20, ")
+        assert ", p99 " in found.evidence()
+        assert made.clean
+        made.books.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "counts", "said"),
+    [
+        ({"name": "events-loses", "times": 2}, {"lost": 2, "delivered": 18}, "2 lost"),
+        ({"name": "events-duplicates", "times": 3}, {"duplicate": 3, "delivered": 20}, "3 dup"),
+        ({"name": "events-late", "times": 2, "delay_s": 2}, {"late": 2}, "2 late"),
+        ({"name": "events-foreign", "times": 2}, {"foreign": 2}, "run 'another1'"),
+        ({"name": "events-truncates", "times": 1}, {"corrupted": 1}, "body: sent"),
+        ({"name": "status", "status": 400, "times": 2, **POSTS}, {"refused": 2}, "400 Bad Request"),
+    ],
+    ids=lambda value: value.get("name", "") if isinstance(value, dict) else "",
+)
+def test_each_class_is_seen_when_its_fault_is_planted(
+    sandbox: Sandbox, tmp_path: Path, fault: dict[str, Any], counts: dict[str, int], said: str
+) -> None:
+    within: dict[str, Any] = {}
+    if fault["name"] == "events-late":
+        within = {"within_s": 1.0, "late_s": 4.0}
+    with stream(sandbox, tmp_path, **within) as made:
+        made.open()
+        sandbox.plant(**fault)
+        made.start()
+        found = made.finish(deadline=Deadline.after(LIMIT_S))
+        assert {name: getattr(found.account, name) for name in counts} == counts
+        with pytest.raises(PlatformFailure) as caught:
+            found.require()
+        assert said in str(caught.value), caught.value
+        assert "/sandbox/events/" in str(caught.value)
+
+
+def test_post_without_an_answer_is_unknown_until_it_is_seen(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    with stream(sandbox, tmp_path) as made:
+        made.open()
+        sandbox.plant("reset", times=2, when="after", **POSTS)
+        made.start()
+        found = made.finish(deadline=Deadline.after(LIMIT_S))
+        assert (found.account.delivered, found.account.unknown) == (20, 0)
+    with stream(sandbox, tmp_path) as made:
+        made.open()
+        sandbox.plant("reset", times=2, **POSTS)
+        made.start()
+        found = made.finish(deadline=Deadline.after(LIMIT_S))
+        assert (found.account.delivered, found.account.unknown) == (18, 2)
+        with pytest.raises(NoEvidence):
+            found.require()
+
+
+def test_post_that_hangs_delays_no_other(sandbox: Sandbox, tmp_path: Path) -> None:
+    with stream(sandbox, tmp_path, target={"read_timeout_s": 3600.0}) as made:
+        made.open()
+        sandbox.plant("hang", times=2, **POSTS)
+        made.start()
+        seen(made, 18)
+
+
+def test_silence_is_overdue_before_it_is_lost(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.plant("events-silent")
+    with stream(sandbox, tmp_path, watch=True, within_s=0.2, late_s=60.0) as made:
+        made.open()
+        made.start()
+        wait_until(
+            "overdue events",
+            made.take,
+            done=lambda found: len(found.overdue) > 3,
+            deadline=Deadline.after(LIMIT_S),
+        )
+        found = made.take()
+        assert found.account.lost == 0
+        with pytest.raises(PlatformFailure, match="events are overdue") as caught:
+            found.require()
+        text = str(caught.value)
+        assert "2 of 2 listeners are connected, and heard none of these" in text
+        assert "missing from" in text
+        assert "traces: " in text
+
+
+def test_before_anything_is_due_there_is_no_evidence(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.plant("events-silent")
+    with stream(sandbox, tmp_path, watch=True) as made:
+        made.open()
+        made.start()
+        with pytest.raises(NoEvidence, match="No event has settled"):
+            made.take().require()
+
+
+def test_websocket_that_closes_again_and_again_is_told_with_what_it_lost(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.plant("events-closes", delay_s=0.1)
+    reader = {"listeners": 1, "backoff_s": 0.05}
+    with stream(sandbox, tmp_path, within_s=1.0, reader=reader, events=40) as made:
+        found = run(made)
+        assert found.account.lost > 0
+        with pytest.raises(PlatformFailure, match="lost") as caught:
+            found.require()
+    assert "the server closed it, code 1001" in str(caught.value)
+    assert "its connection ended" in str(caught.value)
+
+
+def test_two_listeners_make_up_for_each_others_reconnects(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.plant("events-closes", delay_s=0.2, times=1)
+    with stream(sandbox, tmp_path, reader={"backoff_s": 0.01}) as made:
+        found = run(made)
+        found.require()
+        assert (found.account.delivered, found.account.duplicate) == (20, 0)
+
+
+def test_websocket_that_lets_nobody_in_any_more_is_the_platforms_failure(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    with stream(sandbox, tmp_path, reader={"tries": 2, "backoff_s": 0.01}, watch=True) as made:
+        sandbox.plant("events-closes", delay_s=0.2)
+        made.open()
+        made.start()
+        sandbox.plant("events-refuses-listeners")
+        found = wait_until(
+            "a refusal",
+            made.take,
+            done=lambda found: found.trouble is not None,
+            deadline=Deadline.after(LIMIT_S),
+        ).value
+        with pytest.raises(PlatformFailure, match="lets nobody listen any more") as caught:
+            found.require()
+        assert "it answers 403 Forbidden" in str(caught.value)
+        sandbox.faults.clear()
+        wait_until(
+            "the end of it",
+            made.take,
+            done=lambda found: found.trouble is None and found.account.delivered > 0,
+            deadline=Deadline.after(LIMIT_S),
+        )
+
+
+def test_token_that_expires_in_the_middle_is_renewed_before(tmp_path: Path) -> None:
+    with (
+        Sandbox(access_token_ttl_s=1.0) as sandbox,
+        stream(sandbox, tmp_path, interval_s=0.1) as made,
+    ):
+        found = run(made)
+        found.require()
+        assert len(sandbox.tokens._good) >= 3
+
+
+def test_token_that_is_revoked_costs_a_post_and_not_the_stream(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    with stream(sandbox, tmp_path, interval_s=0.05) as made:
+        made.open()
+        sandbox.tokens.revoke()
+        made.start()
+        found = made.finish(deadline=Deadline.after(LIMIT_S))
+        assert 0 < found.account.refused < 15
+        assert found.account.delivered == 20 - found.account.refused
+        assert found.account.reasons["refused"] == "401 Unauthorized"
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        ({"reader": {"url": "ws://127.0.0.1:1/x"}}, TransportError, "Connection refused"),
+        ({"reader": {"authorizer": None}}, LoginError, "403 Forbidden"),
+        ({"target": {"url": "http://127.0.0.1:1/x"}}, TransportError, "can't be reached"),
+    ],
+    ids=["wrong port", "no token", "no collector"],
+)
+def test_what_never_worked_is_ours_to_mend(
+    sandbox: Sandbox,
+    tmp_path: Path,
+    change: dict[str, Any],
+    error: type[Finding],
+    said: str,
+) -> None:
+    if change.get("reader", {}).get("authorizer", "") is None:
+        change = {"reader": {"authorizer": {"url": f"{sandbox.url}/heartbeat"}}}
+        error, said = LoginError, "The authorizer gives no token: 405"
+    with stream(sandbox, tmp_path, **change) as made, pytest.raises(error, match=said):
+        made.open()
+
+
+def test_wrong_path_of_the_websocket_is_told(sandbox: Sandbox, tmp_path: Path) -> None:
+    url = sandbox.url.replace("http", "ws") + "/nowhere"
+    with stream(sandbox, tmp_path, reader={"url": url}) as made, pytest.raises(LoginError) as told:
+        made.open()
+    assert "403" in str(told.value)
+    assert "webhook_token" not in str(told.value)
+
+
+def test_posts_that_fail_in_a_row_end_the_posting(sandbox: Sandbox, tmp_path: Path) -> None:
+    with stream(sandbox, tmp_path, max_consecutive_errors=3, watch=True) as made:
+        made.open()
+        made.start()
+        seen(made, 2)
+        sandbox.plant("status", status=503, **POSTS)
+        found = wait_until(
+            "giving up",
+            made.take,
+            done=lambda found: found.gave_up is not None,
+            deadline=Deadline.after(LIMIT_S),
+        ).value
+        with pytest.raises(GaveUp, match="3 posts in a row failed") as caught:
+            found.require()
+        assert "503 Service Unavailable" in str(caught.value)
+        sent = made.look().sent
+        seen(made, 2)
+        assert made.look().sent == sent
+
+
+def test_clock_that_steps_by_an_hour_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without tokens, which the step would let expire.
+    with Sandbox(events_auth=False) as sandbox, stream(sandbox, tmp_path) as made:
+        made.open()
+        made.start()
+        seen(made, 3)
+        real = time.time_ns
+        monkeypatch.setattr(time, "time_ns", lambda: real() + 3600 * 10**9)
+        monkeypatch.setattr(time, "time", lambda: real() / 1e9 + 3600)
+        found = made.finish(deadline=Deadline.after(LIMIT_S))
+        monkeypatch.undo()
+    found.require()
+    assert found.account.delivered == 20
+
+
+def test_takeover_invents_no_loss_and_no_duplicate(sandbox: Sandbox, tmp_path: Path) -> None:
+    recorder = Recorder()
+
+    def taken() -> AbstractContextManager[EventStream]:
+        late = {"late": 1000}  # how busy this machine is, is not the question
+        return stream(
+            sandbox, tmp_path, watch=True, recorder=recorder, within_s=1.0, late_s=0.2, allow=late
+        )
+
+    with taken() as made:
+        made.open()
+        made.start()
+        seen(made, 5)
+        first, sent = made.run_id, made.look().sent
+    sandbox.plant("events-late", delay_s=1.5, times=1)
+    with taken() as made:
+        assert made.run_id == first
+        assert made.books.resumed
+        made.open()
+        made.start()
+        seen(made, sent + 5)
+        total = made.look()
+        assert (total.lost, total.duplicate, total.foreign) == (0, 0, 0)
+        made.take().require()
+        counted = recorder.counter("vdkprobe_events_sent_total", check="events[pipeline]")
+        assert counted.value >= total.sent > sent
+
+
+def test_books_of_another_schedule_or_damaged_ones_are_put_aside(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    def run_id(**given: Any) -> str:
+        with stream(sandbox, tmp_path, watch=True, **given) as made:
+            made.open()
+            made.start()
+            seen(made, 1)
+            return made.run_id
+
+    first = run_id()
+    assert run_id() == first
+    second = run_id(interval_s=0.03)
+    assert second != first
+    path = tmp_path / "pipeline.ledger"
+    path.write_bytes(b"garbage\n" + path.read_bytes())
+    assert run_id(interval_s=0.03) not in (first, second)
+    assert (tmp_path / "pipeline.ledger.aside").exists()
+
+
+def test_events_that_carry_no_record_are_accounted_for_all_the_same(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    target, reader = {"record": False}, {"compare": False}
+    with stream(sandbox, tmp_path, target=target, reader=reader) as made:
+        found = run(made)
+        found.require()
+        assert found.account.delivered == 20
+
+
+def test_outage_is_as_long_as_it_was_to_one_interval(sandbox: Sandbox, tmp_path: Path) -> None:
+    with stream(sandbox, tmp_path, events=30, within_s=1.0, interval_s=0.05) as made:
+        made.open()
+        sandbox.plant("events-loses", skip=10, times=8)
+        made.start()
+        found = made.finish(deadline=Deadline.after(LIMIT_S))
+        with pytest.raises(PlatformFailure) as caught:
+            found.require()
+    assert "for 0.4 s: events 10-17" in str(caught.value)
+
+
+def test_metrics_say_what_the_account_says(sandbox: Sandbox, tmp_path: Path) -> None:
+    recorder = Recorder()
+    with stream(sandbox, tmp_path, recorder=recorder, label="probe-1") as made:
+        made.open()
+        sandbox.plant("events-loses", times=2)
+        sandbox.plant("events-duplicates", times=1)
+        sandbox.plant("events-foreign", times=3)
+        sandbox.plant("status", status=400, times=1, **POSTS)
+        made.start()
+        made.finish(deadline=Deadline.after(LIMIT_S))
+    expected = {
+        "probe_events_posted": 19,
+        "probe_event_post_errors": 1,
+        "probe_events_received": 17,
+        "probe_events_lost": 2,
+        "probe_events_duplicates": 1,
+        "probe_wrong_appid": 3,
+    }
+    found = {name: recorder.counter(name, app_id="probe-1").value for name in expected}
+    assert found == expected
+    ours = {
+        name: recorder.counter(f"vdkprobe_events_{name}_total", check="events[pipeline]").value
+        for name in ("sent", "delivered", "lost", "refused", "duplicate", "foreign")
+    }
+    assert ours == {
+        "sent": 20,
+        "delivered": 17,
+        "lost": 2,
+        "refused": 1,
+        "duplicate": 1,
+        "foreign": 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "said"),
+    [
+        ({"interval_s": -1}, "interval_s", "0.001 seconds or more"),
+        ({"allow": {"loss": 1}}, "allow", "loss is none of lost"),
+        ({"reader": {"url": "http://x"}}, "reader.url", "wss://HOST/PATH"),
+        ({"target": {"record": False}}, "reader.compare", "reader.compare = false"),
+        ({"reader": {"listener": 2}}, "reader.listener", "listeners"),
+        ({"profile": "smal"}, "profile", "small"),
+    ],
+    ids=str,
+)
+def test_unusable_setting_is_named_with_a_remedy(
+    sandbox: Sandbox, change: dict[str, Any], key: str, said: str
+) -> None:
+    from pytest_vdkprobe.config import from_tables
+    from pytest_vdkprobe.events.find import find_problems
+    from tests.unit.events.streams import table
+
+    configuration = from_tables("t.toml", {"events": [table(sandbox, **change)]}, environ={})
+    (problem,) = find_problems(configuration)
+    assert isinstance(problem, ConfigError)
+    assert f"events.0.{key}" in str(problem)
+    assert said in str(problem)
