@@ -22,6 +22,7 @@ from pytest_vdkprobe.history.settings import HistorySettings
 from pytest_vdkprobe.jobs.settings import JobSettings
 from pytest_vdkprobe.journeys.settings import RunSettings
 from pytest_vdkprobe.pipeline.settings import PipelineSettings
+from pytest_vdkprobe.pipelines.settings import PipelineCheck
 from pytest_vdkprobe.routes.kinds import SHIPPED, SIDES, kind_of
 from pytest_vdkprobe.routes.settings import RouteSettings
 from pytest_vdkprobe.sandbox.session import SandboxSettings
@@ -42,6 +43,7 @@ SECTIONS = {
     "pipeline": PipelineSettings,
     "watch": WatchSettings,
     "metrics": MetricsSettings,
+    "pipelines": PipelineCheck,
     "sandbox": SandboxSettings,
     "legacy": LegacySettings,
     "upgrade": UpgradeSettings,
