@@ -68,12 +68,6 @@ EVENTS = (
         },
         "vdkprobe_events_",
     ),
-    Family(
-        "vdkprobe_events_last_arrival_timestamp_seconds",
-        "gauge",
-        _CHECK,
-        "When an event last came out, in seconds since 1970; 0: never.",
-    ),
     *_of(
         _CHECK,
         "flights",
@@ -82,6 +76,8 @@ EVENTS = (
             "events_overdue": "Of those in flight, how many are beyond the SLA: lost so far.",
             "oldest_in_flight_seconds": "Age of the oldest event in flight; 0 when there is none.",
             "sla_seconds": "Within this an event has to come out.",
+            "events_last_arrival_timestamp_seconds": "When an event last came out, in seconds "
+            "since 1970; 0: never.",
         },
         "vdkprobe_",
     ),

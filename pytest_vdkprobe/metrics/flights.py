@@ -18,8 +18,9 @@ from typing import NamedTuple
 from pytest_vdkprobe.metrics.cells import Cells
 
 WINDOWS_S = {"1m": 60.0, "10m": 600.0, "1h": 3600.0}
-_HEAD = 3
-"""Values before the ring: how many are in flight, the oldest's moment, the last latency."""
+_HEAD = 4
+"""Values before the ring: how many are in flight, the oldest's moment, the last latency, and when
+one last arrived, in seconds since 1970."""
 _SLOT = 3
 """Values of a second in the ring: which, how many were sent in it, how many of these arrived."""
 
@@ -56,6 +57,7 @@ class Flights:
             self._remove(at)
             self._count(at, 1, sent=False)
             self._cells.values[self._index + 2] = latency_s
+            self._cells.values[self._index + 3] = time.time()
             self._show()
 
     def withdrawn(self, at: float) -> None:
@@ -124,6 +126,7 @@ class State(NamedTuple):
     overdue: int
     oldest_s: float
     latency_s: float
+    arrived_at: float
     missing: dict[str, float]
     """Of what was due in each window, the share that has not arrived."""
 
@@ -159,6 +162,7 @@ def state(values: Sequence[float], *, sla_s: float, now: float) -> State:
         overdue,
         oldest_s,
         max(values[2], oldest_s),
+        values[3],
         {
             name: max(0.0, 1.0 - arrived[name] / sent[name]) if sent[name] else 0.0
             for name in WINDOWS_S

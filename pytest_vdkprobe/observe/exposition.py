@@ -31,6 +31,7 @@ FROM_STATE: Mapping[str, Callable[[State, float], float]] = {
     "vdkprobe_events_in_flight": lambda now, _sla_s: now.in_flight,
     "vdkprobe_events_overdue": lambda now, _sla_s: now.overdue,
     "vdkprobe_oldest_in_flight_seconds": lambda now, _sla_s: now.oldest_s,
+    "vdkprobe_events_last_arrival_timestamp_seconds": lambda now, _sla_s: now.arrived_at,
     "vdkprobe_sla_seconds": lambda _now, sla_s: sla_s,
     "probe_event_latency": lambda now, _sla_s: now.latency_s,
     "probe_events_missing_1m_share": lambda now, _sla_s: now.missing["1m"],

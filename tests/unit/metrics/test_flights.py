@@ -20,6 +20,9 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
+    def time(self) -> float:
+        return self.now + 1e9
+
 
 class Pipeline:
     """Flights, and their state at the clock's time."""
@@ -52,14 +55,14 @@ def pipeline(clock: Clock) -> Pipeline:
 
 def test_nothing_sent_is_nothing_missing(pipeline: Pipeline) -> None:
     shares = dict.fromkeys(("1m", "10m", "1h"), 0.0)
-    assert pipeline.state() == (0, 0, 0.0, 0.0, shares)
+    assert pipeline.state() == (0, 0, 0.0, 0.0, 0.0, shares)
 
 
 def test_a_delivered_event_leaves_its_latency_and_nothing_else(pipeline: Pipeline) -> None:
     at = pipeline.send()
     pipeline.flights.arrived(at, 0.3)
     pipeline.clock.now += 3600
-    assert pipeline.state()[:4] == (0, 0, 0.0, 0.3)
+    assert pipeline.state()[:5] == (0, 0, 0.0, 0.3, 1e9 + 50_000)
 
 
 def test_the_age_of_the_oldest_grows_while_nothing_is_recorded(pipeline: Pipeline) -> None:
@@ -129,7 +132,7 @@ def test_a_late_one_is_missing_no_more_and_a_lost_one_stays_so(pipeline: Pipelin
 def test_a_refused_one_never_counts_as_missing(pipeline: Pipeline) -> None:
     pipeline.flights.withdrawn(pipeline.send())
     pipeline.clock.now += 30
-    assert pipeline.state() == (0, 0, 0.0, 0.0, {"1m": 0, "10m": 0, "1h": 0})
+    assert pipeline.state() == (0, 0, 0.0, 0.0, 0.0, {"1m": 0, "10m": 0, "1h": 0})
 
 
 def test_the_ring_goes_round(pipeline: Pipeline) -> None:
