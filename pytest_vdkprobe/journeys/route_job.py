@@ -45,6 +45,8 @@ RETURNED = "vdkprobe_file"
 WELL = frozenset({"succeeded"})
 _INGESTING = re.compile(r"Exception was: (.{3,300})")
 """What VDK logs of each batch that could not be sent; the first of them is the cause."""
+_BOXED = re.compile(r"^\+ +(\S.*?) *\+$", re.MULTILINE)
+"""VDK draws a box around the text of its own errors."""
 _RAISED = re.compile(r"^(\w+(?:Error|Exception|Exit): .{3,300})", re.MULTILINE)
 """The last line of a traceback."""
 _WRAPPED = re.compile(r"^\w+Error: An error of resolvable type \S+ occurred\s*")
@@ -76,6 +78,8 @@ class RouteJob:
 
     def prepare(self) -> None:
         """Create the job under its lease, deploy it and see it live."""
+        # First a call that creates nothing: of a service that is away nothing is left to look for.
+        self.client.info()
         self.job.create()
         version = self.job.upload(1)
         waited = self.job.deploy(version, deadline=self._deadline())
@@ -164,8 +168,10 @@ class RouteJob:
     def _cause(self, started: Started) -> str:
         """What its log gives as the cause, if anything, to be put behind how it ended."""
         said = self.job.executions.log(started)
-        found = _INGESTING.findall(said)[:1] or _RAISED.findall(said)[-1:]
-        return f": {_WRAPPED.sub('', found[0]).strip().rstrip('.')}" if found else ""
+        boxed = " ".join(_BOXED.findall(said))
+        found = [*_INGESTING.findall(said)[:1], boxed, *_RAISED.findall(said)[-1:]]
+        cause = next((each for each in found if each), "")
+        return f": {_WRAPPED.sub('', cause)[:300].strip().rstrip('.')}" if cause else ""
 
     def _settings(self) -> JobSettings:
         way = self.route.settings.job

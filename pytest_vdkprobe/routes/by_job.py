@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from pytest_vdkprobe.connections.kafka_topics import LARGEST_BYTES
 from pytest_vdkprobe.connections.vdk_settings import of_postgres, of_trino
 from pytest_vdkprobe.control.settings import NoAuthSettings
 from pytest_vdkprobe.errors import ConfigError
@@ -43,6 +44,10 @@ FLAT_ONLY = {
 """Methods that can't send the profile `typed`, and why."""
 
 
+LARGE = {"max_request_size": LARGEST_BYTES}
+"""As our own target: the longest records are larger than Kafka's usual megabyte."""
+
+
 class Instructions(NamedTuple):
     """What the job is told."""
 
@@ -69,7 +74,7 @@ def instructions(settings: RouteSettings, target: Any, job: ByJob) -> Instructio
         job.table or table,
         {**vdk, **job.vdk},
         kind == settings.reader.kind == "file",
-        job.kafka,
+        {**(LARGE if kind == "kafka" else {}), **job.kafka},
         ("kafka-python",) if method == "kafka" else (),
     )
 

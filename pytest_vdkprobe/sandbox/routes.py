@@ -77,6 +77,9 @@ def routes(*, url: str, folder: Path, jobs: bool) -> list[dict[str, Any]]:
         route["profiles"] = ["small", "typed"]
         if jobs:
             route |= {"ways": ["direct", "job"], "job": JOB}
+        if jobs and target["kind"] == "postgres":
+            # Of batches that come at once, vdk-postgres commits only those on its last connection.
+            route["job"] = {**JOB, "vdk": {**JOB_VDK, "ingester_number_of_worker_threads": 1}}
         found.append(route)
     return found
 

@@ -109,3 +109,75 @@ def test_plan_names_each_route_and_creates_nothing(pytester: pytest.Pytester) ->
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*route Events 1*file -> file*", "*routes.0.target.path*"])
     assert not list(pytester.path.glob("in-*"))
+
+
+BY_JOB = """
+[control]
+url = "http://127.0.0.1:9"
+team = "platform"
+"""
+
+
+def test_steps_of_a_way_are_those_of_routes_that_go_it(pytester: pytest.Pytester) -> None:
+    text = ROUTE.format(target="file")
+    both = text.replace("records = 20", 'ways = ["direct", "job"]\nrecords = 20')
+    job = both.replace('["direct", "job"]', '["job"]').replace("Events 1", "Events 2")
+    pytester.makefile(".toml", platform=BY_JOB + both + job.partition("report_folder")[2][13:])
+    result = pytester.runpytest_inprocess(
+        "--vdk-config=platform.toml", *LEAN, "--collect-only", "-q"
+    )
+    assert [line for line in result.outlines if "::" in line] == [
+        "ingestion[Events 1]::direct[small]",
+        "ingestion[Events 1]::direct[typed]",
+        "ingestion[Events 1]::prepare_job",
+        "ingestion[Events 1]::by_job[small]",
+        "ingestion[Events 1]::remove",
+        "ingestion[Events 2]::prepare_job",
+        "ingestion[Events 2]::by_job[small]",
+        "ingestion[Events 2]::remove",
+    ]
+
+
+def test_job_that_can_not_be_made_blocks_what_it_would_send_and_nothing_else(
+    pytester: pytest.Pytester,
+) -> None:
+    text = ROUTE.format(target="file").replace("records = 20", 'ways = ["direct", "job"]')
+    pytester.makefile(".toml", platform=BY_JOB + text.replace('"small", "typed"', '"small"'))
+    report = "--vdk-report=report.json"
+    result = pytester.runpytest_subprocess("--vdk-config=platform.toml", report, *LEAN)
+    assert result.ret == 6
+    found = {name: step["verdict"] for name, step in steps(pytester).items()}
+    assert found == {
+        "direct[small]": "pass",
+        "prepare_job": "error",
+        "by_job[small]": "blocked",
+        "remove": "pass",
+    }
+
+
+def test_plan_names_the_job_and_what_it_sends(pytester: pytest.Pytester) -> None:
+    text = ROUTE.format(target="file").replace("records = 20", 'ways = ["job"]\nrecords = 20')
+    pytester.makefile(".toml", platform=BY_JOB + text)
+    result = pytester.runpytest_inprocess("--vdk-config=platform.toml", *LEAN, "--vdk-plan")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [
+            "*data job ingest-events-1-*sends the records of route Events 1*",
+            "*route Events 1*file -> file*: 20 small records, job*",
+        ]
+    )
+
+
+def test_progress_of_a_route_is_told_while_it_runs(pytester: pytest.Pytester) -> None:
+    text = ROUTE.format(target="file").replace("quiet_s = 0.05", "quiet_s = 0.3\nrate_per_s = 40")
+    pytester.makefile(".toml", platform=text)
+    result = pytester.runpytest_subprocess(
+        "--vdk-config=platform.toml", *LEAN, "-k", "small", "--log-cli-level=info"
+    )
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [
+            "*waiting for records into Events 1 direct[[]small]: sent * of 20, acknowledged *",
+            "*waiting for records out of Events 1*: sent 20, acknowledged 20, seen 20, *flight 0*",
+        ]
+    )
