@@ -17,7 +17,7 @@ from pytest_vdkprobe.errors import ConfigError, Finding, ProbeError
 from pytest_vdkprobe.secrets import redact
 from pytest_vdkprobe.verdicts import EXIT_CODES, Verdict, verdict_of
 
-GROUPS = ("sandbox", "check", "history", "pipeline")
+GROUPS = ("init", "check", "sandbox", "history", "pipeline", "migrate", "schema")
 USAGE_ERROR = 4
 """As pytest: a wrong command line, and so an unusable configuration."""
 INTERRUPTED = 130
@@ -39,6 +39,10 @@ first steps:
   vdkprobe check sandbox.toml          is the configuration usable?
   pytest --vdk-config=sandbox.toml     a data job's whole life, step by step
   vdkprobe sandbox down                stop it; nothing is left behind
+
+on your platform:
+  vdkprobe init                        write a commented configuration to start from
+  vdkprobe migrate heartbeat.ini       or from the one that vdk-heartbeat has
 
 exit codes:
   0  done; the platform is right        4  command line or configuration unusable

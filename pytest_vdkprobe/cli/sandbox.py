@@ -212,7 +212,7 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
 def _announce(found: Standing, how: str) -> None:
     """The configuration to standard output, what people want to know beside it."""
-    from pytest_vdkprobe.sandbox.native_toml import as_toml  # noqa: PLC0415 - as above
+    from pytest_vdkprobe.config.toml import as_toml  # noqa: PLC0415 - as above
 
     since = f"{found.since:%Y-%m-%d %H:%M:%S} UTC"
     print(f"# The sandbox at {found.url}, process {found.process.pid}, up since {since}.")

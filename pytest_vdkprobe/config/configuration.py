@@ -185,6 +185,16 @@ class Configuration:
                     with suppress(ConfigError):
                         leaf.resolve(base_dir=self.base_dir, key=dotted(key), several_lines=True)
 
+    def raw_tables(self) -> dict[str, Any]:
+        """A copy of the tables, with overrides as they were read and secrets by their places."""
+        from pytest_vdkprobe.config.schema import plain  # noqa: PLC0415 - a cycle else
+
+        return {name: plain(table) for name, table in self._tables.items()}
+
+    def origins(self) -> list[tuple[Key, Origin]]:
+        """Where each setting comes from that does not simply stand in the file."""
+        return list(self._origins.items())
+
     def redacted_tables(self) -> dict[str, Any]:
         """The tables as they may be written to a report: secrets replaced by their place."""
         return {name: redacted(table, (name,)) for name, table in self._tables.items()}
