@@ -16,6 +16,7 @@ REF = "#/$defs/{name}"
 SECTION_TYPES = {
     "control": "pytest_vdkprobe.control.settings:ControlSettings",
     "endpoints": "pytest_vdkprobe.endpoints.settings:EndpointTasksSettings",
+    "events": "pytest_vdkprobe.events.settings:EventsSettings",
     "history": "pytest_vdkprobe.history.settings:HistorySettings",
     "jobs": "pytest_vdkprobe.jobs.settings:JobSettings",
     "legacy": "pytest_vdkprobe.config.legacy:LegacySettings",

@@ -11,7 +11,7 @@ import requests  # noqa: F401 - inner runs forget what they import, so that it h
 import websockets.sync.client  # noqa: F401 - as above
 
 from pytest_vdkprobe.cli.main import main
-from pytest_vdkprobe.sandbox.native_toml import as_toml
+from pytest_vdkprobe.config.toml import as_toml
 from pytest_vdkprobe.sandbox.server import Sandbox
 from tests.plugin.conftest import LEAN
 from tests.unit.events.streams import table
