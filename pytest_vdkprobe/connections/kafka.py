@@ -19,6 +19,7 @@ import msgspec
 
 from pytest_vdkprobe.config.filepath import FilePath
 from pytest_vdkprobe.config.secretref import SecretRef
+from pytest_vdkprobe.connections.kafka_sockets import Unopened, direct
 from pytest_vdkprobe.connections.pem import client_context
 from pytest_vdkprobe.errors import ConfigError, LoginError, ProbeError, TransportError
 from pytest_vdkprobe.workers import Abandoned, Workers
@@ -155,14 +156,16 @@ class KafkaClients:
         if self._common is None:
             self._common = self._settings()
             _walk(connection, self._common.get("ssl_context"))
-        with _Causes() as causes:
+        with _Causes() as causes, Unopened() as client:
             try:
-                return kind(**{**self._common, **settings})
+                opened = kind(**{**self._common, **settings, "kafka_client": client.make})
             except Exception as exc:
                 problem = unopened(connection, exc, causes.seen)
                 if problem is None:
                     raise
                 raise problem from exc
+            client.opened()
+            return opened
 
     def _settings(self) -> dict[str, Any]:
         """What all clients of this Kafka have in common."""
@@ -176,6 +179,7 @@ class KafkaClients:
             "reconnect_backoff_ms": RECONNECT_FIRST_MS,
             "reconnect_backoff_max_ms": RECONNECT_LONGEST_MS,
             "security_protocol": connection.protocol,
+            "proxy_url": direct(),
         }
         if connection.tls is not None:
             common["ssl_context"] = client_context(

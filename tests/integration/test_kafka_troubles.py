@@ -6,7 +6,6 @@ import gc
 import logging
 import secrets
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -285,11 +284,8 @@ def test_a_broker_that_dies_is_told_and_what_was_seen_is_kept(
 ) -> None:
     # Records of its log would keep its exceptions, and these its sockets.
     caplog.set_level(logging.CRITICAL, logger="kafka")
-    with warnings.catch_warnings():
-        # kafka-python forgets to close sockets that were refused.
-        warnings.simplefilter("ignore", ResourceWarning)
-        lose_the_broker(ledger)
-        gc.collect()
+    lose_the_broker(ledger)
+    gc.collect()
 
 
 def lose_the_broker(ledger: Ledger) -> None:

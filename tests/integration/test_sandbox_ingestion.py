@@ -9,7 +9,6 @@ import os
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime
@@ -465,11 +464,8 @@ def _ignore_the_end(one: Ingested) -> None:
 def test_a_sandbox_stops_when_its_kafka_has_died(caplog: pytest.LogCaptureFixture) -> None:
     # Records of its log would keep its exceptions, and these its sockets.
     caplog.set_level(logging.CRITICAL, logger="kafka")
-    with warnings.catch_warnings():
-        # kafka-python leaves sockets to the collector with which it tried to reach a dead broker.
-        warnings.simplefilter("ignore", ResourceWarning)
-        _stop_after_the_death_of_kafka()
-        gc.collect()
+    _stop_after_the_death_of_kafka()
+    gc.collect()
     assert [thread.name for thread in threading.enumerate() if "kafka" in thread.name] == []
 
 

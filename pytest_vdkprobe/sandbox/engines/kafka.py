@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pytest_vdkprobe.connections.kafka import driver
+from pytest_vdkprobe.connections.kafka_sockets import direct
 from pytest_vdkprobe.errors import ProbeError
 from pytest_vdkprobe.sandbox.engines import artifacts, cache, java
 from pytest_vdkprobe.sandbox.engines.engine_process import HOST, EngineProcess, free_port
@@ -77,7 +78,11 @@ class Kafka(java.JavaEngine):
     def _ready(self) -> bool:
         """Whether a record that is written can be read back."""
         kafka = driver()
-        where = {"bootstrap_servers": self.address.endpoint, "client_id": "vdkprobe-ready"}
+        where = {
+            "bootstrap_servers": self.address.endpoint,
+            "client_id": "vdkprobe-ready",
+            "proxy_url": direct(),
+        }
         admin = kafka.admin.KafkaAdminClient(**where, request_timeout_ms=CALL_LIMIT_MS)
         try:
             admin.create_topics([kafka.admin.NewTopic(READY_TOPIC, 1, 1)])

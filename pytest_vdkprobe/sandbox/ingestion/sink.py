@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from pytest_vdkprobe.connections.kafka_sockets import direct
 from pytest_vdkprobe.sandbox.engines.addresses import Address
 from pytest_vdkprobe.sandbox.ingestion.bodies import TABLE, Row, parsed
 from pytest_vdkprobe.sandbox.ingestion.engines import Engines
@@ -83,6 +84,7 @@ class Sink:
             max_poll_records=LONGEST_BATCH,
             max_partition_fetch_bytes=FETCH_BYTES,
             bootstrap_timeout_ms=CALL_LIMIT_MS,
+            proxy_url=direct(),
         )
         try:
             while not self._stopping.is_set():

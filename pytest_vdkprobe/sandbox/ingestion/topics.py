@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
+from pytest_vdkprobe.connections.kafka_sockets import direct
 from pytest_vdkprobe.sandbox.ingestion.bodies import Row, encoded
 from pytest_vdkprobe.sandbox.ingestion.engines import Engines
 from pytest_vdkprobe.sandbox.ingestion.trouble import BadRecordsError, EngineDownError
@@ -87,6 +88,7 @@ class Topics:
             where = {
                 "bootstrap_servers": self._engines.address(ENGINE).endpoint,
                 "client_id": "vdkprobe-sandbox-ingestion",
+                "proxy_url": direct(),
             }
             self._admin = KafkaAdminClient(**where, request_timeout_ms=CALL_LIMIT_MS)
             self._producer = KafkaProducer(
