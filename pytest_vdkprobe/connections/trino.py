@@ -22,6 +22,7 @@ from pytest_vdkprobe.config.filepath import FilePath
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.connections.engines import TRINO
 from pytest_vdkprobe.connections.sql import GRACE_S, Fate, Name, Row, SqlError, one_line
+from pytest_vdkprobe.connections.unverified import accept_unverified
 from pytest_vdkprobe.errors import ConfigError, LoginError, ProbeError, TransportError
 from pytest_vdkprobe.workers import Abandoned, Job, Workers
 
@@ -185,6 +186,8 @@ class TrinoDatabase:
         settings = self.settings
         if self._http is None:
             self._log_in()
+        if settings.tls is not None and not settings.tls.verify:
+            accept_unverified()
         left_s = max(0.001, limit.remaining_s())
         return trino.dbapi.connect(  # type: ignore[no-untyped-call]  # trino has none
             host=settings.host,
@@ -206,11 +209,10 @@ class TrinoDatabase:
         )
 
     def _log_in(self) -> None:
-        import requests  # noqa: PLC0415 - as above
         import trino  # noqa: PLC0415 - as above
 
         settings = self.settings
-        http = requests.Session()
+        http = _session()
         if settings.tls is not None:
             http.verify = settings.tls.verify
             if settings.tls.ca_file:
@@ -306,6 +308,23 @@ class TrinoDatabase:
             http, self._http = self._http, None
             http.close()
         self._workers.close()
+
+
+def _session() -> Any:
+    """A session of requests whose own `verify` counts, where there is one.
+
+    Otherwise REQUESTS_CA_BUNDLE in the environment would go before an authority that is configured.
+    """
+    import requests  # noqa: PLC0415 - as above
+
+    class Session(requests.Session):
+        def merge_environment_settings(  # type: ignore[no-untyped-def]  # as requests has it
+            self, url, proxies, stream, verify, cert
+        ):
+            verify = self.verify if verify is None else verify
+            return super().merge_environment_settings(url, proxies, stream, verify, cert)
+
+    return Session()
 
 
 def table_name(connection: TrinoConnection, text: str) -> Name:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from pytest_vdkprobe.connections.unverified import accept_unverified
 from pytest_vdkprobe.control.body import LARGEST, BadPacking, TooBig, read_body
 from pytest_vdkprobe.control.exchanges import ExchangeLog, conceal
 from pytest_vdkprobe.control.network import Reason, Unanswered, unanswered
@@ -294,7 +295,7 @@ class Transport:
             }
         found = self._surroundings[origin]
         if found["verify"] is False:
-            _accept_unverified()
+            accept_unverified()
         return found
 
 
@@ -360,13 +361,3 @@ def _shown(prepared: Mapping[str, str], given: Mapping[str, str | Secret]) -> di
 
 def _leave_alone(request: PreparedRequest) -> PreparedRequest:
     return request
-
-
-def _accept_unverified() -> None:
-    """Silence urllib3's warning: verify_tls = false is said once, in the run's header."""
-    import warnings  # noqa: PLC0415 - only without verification
-
-    from urllib3.exceptions import InsecureRequestWarning  # noqa: PLC0415 - as above
-
-    # Each time, since pytest restores the filters between tests.
-    warnings.filterwarnings("ignore", category=InsecureRequestWarning)
