@@ -51,7 +51,7 @@ def memory(history: tuple[Any, str], compare: tuple[Any, str], *, changed: bool)
     if text:
         address = Address.parse(text, source=f"--vdk-history ({source})")
         return Memory(address, explicit=True, compare=wanted, changed=changed)
-    address = Address.parse(f"sqlite:///{default_file()}", source="the default of --vdk-history")
+    address = Address.of_file(default_file(), source="the default of --vdk-history")
     return Memory(address, explicit=False, compare=wanted, changed=changed)
 
 

@@ -9,6 +9,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from pytest_vdkprobe.cli.history_commands import NONE, Act, work_on
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.secrets import redact
@@ -98,7 +100,8 @@ def _show(arguments: argparse.Namespace, address: Address) -> None:
             _as_json(execution)
             | {
                 "steps": [
-                    _as_json(step) | {"models": count, "parts": [asdict(part) for part in inside]}
+                    _as_json(step)
+                    | {"models": count, "parts": [msgspec.structs.asdict(part) for part in inside]}
                     for step, count, inside in found
                 ]
             }
@@ -180,7 +183,7 @@ def _took(duration_ms: int | None) -> str:
 def _as_json(one: Any) -> dict[str, Any]:
     return {
         name: value.isoformat(timespec="microseconds") if isinstance(value, datetime) else value
-        for name, value in asdict(one).items()
+        for name, value in msgspec.structs.asdict(one).items()
     }
 
 

@@ -43,12 +43,8 @@ class Instruments(Protocol):
     def created(self) -> None:
         """A task was made."""
 
-    def ended(self, task: Task) -> None:
-        """A task is over."""
-
-    def stand(self, *, tracked: int, oldest: float, missed: int) -> None:
-        """So many are in the backlog, the oldest under way since that moment (0: none is), and so
-        many slots were missed."""
+    def ended(self, task: Task, *, tracked: int) -> None:
+        """A task is over; so many are in the backlog."""
 
 
 class TaskLoop:
@@ -77,10 +73,9 @@ class TaskLoop:
         self._say = say
         self._lock = threading.Lock()
         self._tracked: dict[int, Task] = {}
-        self._open: dict[int, float] = {}
-        """The slots of those under way, oldest first."""
         self._ended: deque[Task] = deque()
         """Those that no round has judged yet."""
+        self._pending = 0
         self._missed_before = 0
         self._last_good: float | None = None
         errands = [Errand(settings.clean_s, self.clean)]
@@ -121,15 +116,15 @@ class TaskLoop:
             ended = [self._ended.popleft() for _ in range(len(self._ended))]
             missed = self._pace.missed - self._missed_before
             self._missed_before += missed
-            pending = len(self._open)
+            pending = self._pending
         return Tally(self.settings, place=self.place, ended=ended, pending=pending, missed=missed)
 
     def finish(self, *, deadline: Deadline) -> Tally:
         """Wait until all of a limited number have ended; at the deadline, what has by then."""
         wait_until(
             f"{self.limit} tasks of {self.settings.name}",
-            lambda: (len(self._ended), len(self._open)),
-            done=lambda _: deadline.expired or (self._pace.done.is_set() and not self._open),
+            lambda: (len(self._ended), self._pending),
+            done=lambda _: deadline.expired or (self._pace.done.is_set() and not self._pending),
             deadline=deadline,
             describe=lambda seen: f"{seen[0]} ended, {seen[1]} under way",
             longest_pause_s=LOOK_S,
@@ -152,10 +147,9 @@ class TaskLoop:
         task = Task(number, created_at, due, trace_id(self.run_id, number))
         with self._lock:
             self._tracked[number] = task
-            self._open[number] = due
+            self._pending += 1
         if self._instruments is not None:
             self._instruments.created()
-            self._stand(self._instruments)
 
     def serve(self, number: int, endpoint: Endpoint) -> None:
         """Make the call of a task, and see what comes of it; in the caller's thread."""
@@ -167,21 +161,15 @@ class TaskLoop:
             if task.dismissed:
                 return
             task.end(now, reason)
-            del self._open[number]
+            self._pending -= 1
             self._ended.append(task)
             if task.state is State.SUCCEEDED:
                 self._last_good = now
             if len(self._tracked) > LONGEST_BACKLOG:
                 self._forget_oldest()
-        if self._instruments is not None:
-            self._instruments.ended(task)
-            self._stand(self._instruments)
-
-    def _stand(self, instruments: Instruments) -> None:
-        with self._lock:
-            oldest = next(iter(self._open.values()), 0.0)
             tracked = len(self._tracked)
-        instruments.stand(tracked=tracked, oldest=oldest, missed=self._pace.missed)
+        if self._instruments is not None:
+            self._instruments.ended(task, tracked=tracked)
 
     def _call(self, task: Task, endpoint: Endpoint) -> str:
         """Why it failed; nothing where it succeeded."""
@@ -219,13 +207,12 @@ class TaskLoop:
                 if task.state is State.PENDING:
                     task.end(now, f"dismissed: no end after {self.settings.dismiss_s:g} s")
                     task.dismissed = True
-                    del self._open[task.number]
+                    self._pending -= 1
                     self._ended.append(task)
                     dismissed.append(task)
-        if self._instruments is not None:
-            for task in dismissed:
-                self._instruments.ended(task)
-            self._stand(self._instruments)
+        for task in dismissed:
+            if self._instruments is not None:
+                self._instruments.ended(task, tracked=len(self._tracked))
         return len(old)
 
     def _forget_oldest(self) -> None:

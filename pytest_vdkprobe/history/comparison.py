@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from pytest_vdkprobe.history.runs import Past, PastPart, PastRun
 from pytest_vdkprobe.history.speed import Glance, Shift, find_glances, find_shifts
@@ -147,7 +148,7 @@ def find_flaky(verdicts: Sequence[str]) -> Flaky | None:
     """Whether a step that has these verdicts, the latest last, passes and fails by turns."""
     told = [verdict for verdict in verdicts if verdict == "pass" or verdict in BAD][-FLAKY_RUNS:]
     bad = [verdict in BAD for verdict in told]
-    spells = sum(one and not before for before, one in zip([False, *bad[:-1]], bad, strict=True))
+    spells = sum(one and not before for before, one in pairwise([False, *bad]))
     if spells < FLAKY_SPELLS:
         return None
     return Flaky(sum(bad), spells, len(told))

@@ -10,7 +10,7 @@ between the two stands in DIALECTS.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 ROOM = "history"
 SCHEMA = "dpo"
@@ -38,8 +38,7 @@ DIALECTS = {
 }
 
 
-@dataclass(frozen=True)
-class Revision:
+class Revision(NamedTuple):
     """How to reach one state of the tables from the one before, and back."""
 
     id: str

@@ -10,15 +10,18 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.history.ids import guid, new_guid
-from pytest_vdkprobe.store.database import Work
 from pytest_vdkprobe.store.moments import moment, optional_moment
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.store.database import Work
 
 DEFAULT_PIPELINE = "default"
 """The pipeline of the orchestrator's rows, and of whoever names none."""
@@ -54,8 +57,7 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Execution:
+class Execution(msgspec.Struct, frozen=True):
     """One row of `execution`."""
 
     id: str
@@ -257,8 +259,6 @@ def _is_dead(signs: Sequence[Any], now: datetime) -> bool:
 
 
 def _runs(holder: str) -> bool | None:
-    import msgspec  # noqa: PLC0415 - a command pays for it only where a run is open
-
     from pytest_vdkprobe.processes import Process  # noqa: PLC0415 - as above
 
     try:

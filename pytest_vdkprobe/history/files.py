@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.history.models import Model
@@ -24,8 +23,7 @@ PIECE = 1 << 20
 _WILD = frozenset("*?[")
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """What patterns lead to."""
 
     models: list[Model]
@@ -106,6 +104,8 @@ def _hashed(named: list[tuple[str, str]]) -> list[Model]:
     pieces = [named[start : start + AT_ONCE] for start in range(0, len(named), AT_ONCE)]
     if len(pieces) < 2:
         return _hash_all(named)
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a run hashes few files
+
     with ThreadPoolExecutor(THREADS) as threads:
         return [model for models in threads.map(_hash_all, pieces) for model in models]
 

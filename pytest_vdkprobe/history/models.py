@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_vdkprobe.history.ids import guid, new_guids
-from pytest_vdkprobe.store.database import Work
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.store.database import Work
 
 
 class Model(NamedTuple):

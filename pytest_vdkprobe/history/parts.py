@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from pytest_vdkprobe.history.ids import guid
-from pytest_vdkprobe.store.database import Work
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.store.database import Work
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """One row of `execution_step_part`."""
 
     position: int

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from pytest_vdkprobe.errors import ConfigError
-from pytest_vdkprobe.store.database import Work
 from pytest_vdkprobe.store.moments import moment
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.store.database import Work
 
 
 def prune(

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.history.executions import RUN
@@ -25,8 +25,7 @@ LAST = "last"
 """Instead of an execution's id: the last good one."""
 
 
-@dataclass(frozen=True)
-class PastRun:
+class PastRun(NamedTuple):
     """An execution, as far as a comparison needs it."""
 
     execution_id: str
@@ -40,8 +39,7 @@ class PastRun:
         return f"{self.execution_id[:8]} of {self.started_on:%Y-%m-%d %H:%M} UTC"
 
 
-@dataclass(frozen=True)
-class PastPart:
+class PastPart(NamedTuple):
     """One step of a journey in one run."""
 
     execution_id: str
@@ -49,8 +47,7 @@ class PastPart:
     duration_s: float
 
 
-@dataclass(frozen=True)
-class PastJourney:
+class PastJourney(NamedTuple):
     """A journey in the last run in which it passed."""
 
     run: PastRun

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.history import executions
 from pytest_vdkprobe.history.executions import ENDED, Status, milliseconds
 from pytest_vdkprobe.history.ids import guid, new_guid
 from pytest_vdkprobe.history.models import Model, store
-from pytest_vdkprobe.store.database import Work
 from pytest_vdkprobe.store.moments import moment, optional_moment
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.store.database import Work
 
 LONGEST_NAME = 100
 LARGEST_COUNT = 2**63 - 1
@@ -26,8 +29,7 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One row of `execution_step`."""
 
     id: str

@@ -91,16 +91,18 @@ class Consisting:
         for name, journey in journeys.items():
             try:
                 self._models[name] = models_of(journey, run, config)
-            except (Finding, OSError) as exc:
-                # It is told where it matters: at the step that needs what can't be read.
+            except Exception as exc:  # noqa: BLE001 - what a run remembers must not break it
+                # What can't be read is told where it matters: at the step that needs it.
                 self._models[name] = []
                 why = f"what it consists of can't be read: {str(exc).partition(chr(10))[0]}"
                 self.choices.append(Choice(name, runs=True, why=why))
         if self.known is None:
             return
         done = {choice.journey for choice in self.choices}
-        for name in journeys:
-            if name not in done:
+        for name, journey in journeys.items():
+            if journey.kind == "upgrade":
+                self.choices.append(Choice(name, runs=True, why="it looks at the platform itself"))
+            elif name not in done:
                 self.choices.append(choose(name, steps[name], self._models[name], self.known))
         left_out = {choice.journey for choice in self.choices if not choice.runs}
         gone = [i for i in items if STEP_KEY in i.stash and i.stash[STEP_KEY].journey in left_out]

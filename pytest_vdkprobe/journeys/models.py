@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.history.models import Model
     from pytest_vdkprobe.journeys.run import Run
 
-APART = ("jobs", "routes")
-"""Lists whose entries don't concern each other."""
+APART = ("jobs", "routes", "events", "endpoints", "pipelines", "tables")
+"""Our lists: their entries don't concern each other, nor those of the other lists."""
 OF_NO_ACCOUNT = re.compile(r"run\.(lease_folder|report_folder)|history\..*|upgrade\..*")
 """Settings that decide where something is written, and nothing about the platform."""
 OF_A_SANDBOX = re.compile(r"127\.0\.0\.1:\d+|[^\s'\"]*vdkprobe-sandbox-[^/\s'\"]*")
@@ -84,8 +84,9 @@ def _code(journey: Journey, config: pytest.Config) -> Iterator[Model]:
 
 
 def _jobs(journey: Journey, run: Run) -> Iterator[Model]:
-    """The files of the job that a heartbeat is for; of all jobs where it is for something else."""
-    if "jobs" not in run.configuration or journey.kind == "routes":
+    """The files of the job that a heartbeat is for; of all jobs where a user's kind may be."""
+    of_ours = journey.kind in APART and journey.kind != "jobs"
+    if "jobs" not in run.configuration or of_ours:
         return
     from pytest_vdkprobe.jobs.settings import JobSettings  # noqa: PLC0415 - where there are jobs
     from pytest_vdkprobe.jobs.template import load_template  # noqa: PLC0415 - as above

@@ -82,7 +82,6 @@ class History:
         }
         self._begun = False
         self._accounts: dict[str, dict[str, Any]] = {}
-        self._models: dict[str, dict[str, str]] = {}
 
     def pytest_report_header(self) -> str:
         """Where the run is remembered, and as what."""
@@ -92,10 +91,11 @@ class History:
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Open it before the first test: one that was asked for has to be usable."""
         if not session.config.getoption("collectonly"):
-            try:
-                self._recorder.open()
-            except Finding as finding:
-                if self.explicit:
+            self._recorder.start()
+            if self.explicit:
+                try:
+                    self._recorder.wait_open()
+                except Finding as finding:
                     raise pytest.UsageError(redact(str(finding))) from finding
         return (yield)
 
@@ -103,11 +103,23 @@ class History:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Write a step down."""
         data: Step | None = getattr(report, "vdkprobe", None)
-        if data is None or "journey" not in data or data["phase"] == "teardown":
-            return
+        if data is not None and "journey" in data and data["phase"] != "teardown":
+            self._guarded("not kept", lambda: self._add(data))
+
+    def _guarded(self, what: str, act: Callable[[], None]) -> None:
+        """Nothing about the history may break a run: a bug of ours is said in one line."""
+        try:
+            act()
+        except Finding as finding:
+            self.problem = f"{what}: {_one_line(finding)}"
+        except Exception as exc:  # noqa: BLE001 - as above
+            self.problem = f"{what}: this is a bug of pytest-vdkprobe: {exc!r}"
+
+    def _add(self, data: Step) -> None:
         if not self._begun:
             self._begun = True
-            self._recorder.begin(
+            self._recorder.write(
+                "begin",
                 holder=json.dumps(_holder()),
                 abandon_after_s=self.results.run.settings.lease_ttl_s,
                 versions=self._versions,
@@ -117,16 +129,14 @@ class History:
             accounts = self._accounts.setdefault(data["journey"], {})
             accounts[data["step"]] = attached["account"]
         self._versions |= attached.get("versions", {})
-        models = as_models(data.get("models", ()))
-        for model in models:
-            self._models.setdefault(data["journey"], {})[model.path] = model.digest.hex()
-        self._recorder.add(
-            data["journey"],
+        self._recorder.write(
+            "add",
+            journey=data["journey"],
             name=data["step"],
             verdict=data["verdict"],
             duration_s=data.get("duration_s", 0.0),
             evidence=_words(data),
-            consists_of=models,
+            consists_of=as_models(data.get("models", ())),
         )
 
     def pytest_report_collectionfinish(self) -> list[str]:
@@ -152,14 +162,23 @@ class History:
 
     def finish(self, exit_code: int) -> None:
         """The run has ended: write that down, and look back."""
-        self._finish(exit_code)
+        self._guarded("not kept", lambda: self._finish(exit_code))
+        self._recorder.close()
+        if self._recorder.trouble is not None:
+            self.problem = f"not kept: {_one_line(self._recorder.trouble)}"
+        elif self.compare is not None and self._begun and self.problem is None:
+            self._guarded("not compared", self._compare)
         self.results.history = self._as_data()
+
+    def _compare(self) -> None:
+        self.comparison = apart(self.address, self._look_back)
 
     def _finish(self, exit_code: int) -> None:
         results = self.results
         if self._begun:
             platforms = _platforms(self._versions)
-            self._recorder.finish(
+            self._recorder.write(
+                "finish",
                 good=exit_code == 0 and results.verdict == Verdict.PASS,
                 verdict=str(results.verdict),
                 note=self._note(exit_code),
@@ -168,14 +187,6 @@ class History:
                 versions=self._versions,
                 consists_of=[of_text(path, text) for path, text in platforms.items()],
             )
-        self._recorder.close()
-        if self._recorder.trouble is not None:
-            self.problem = f"not kept: {_one_line(self._recorder.trouble)}"
-        elif self.compare is not None and self._begun:
-            try:
-                self.comparison = apart(self.address, self._look_back)
-            except Finding as finding:
-                self.problem = f"not compared: {_one_line(finding)}"
 
     def tell(self, terminal: Any) -> None:
         """Between the journeys' tables and pytest's short summary."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
+
+import msgspec
 
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.leases import default_folder
@@ -22,21 +23,24 @@ SQLITE = ("sqlite", "sqlite+pysqlite")
 POSTGRESQL = ("postgresql", "postgresql+psycopg2", "postgres")
 FORMS = "postgresql+psycopg2://USER:PASSWORD@HOST:PORT/DATABASE or sqlite:///FILE"
 
-_LOGIN = re.compile(r"(?P<user>[^:/@?]*):(?P<password>.*)@[^@]*$", re.DOTALL)
-_QUERY = re.compile(r"(?i)(?P<name>\b(?:ssl)?password=)(?P<password>[^&]*)")
+_LOGIN = r"(?s)(?P<user>[^:/@?]*):(?P<password>.*)@[^@]*$"
+_QUERY = r"(?i)(?P<name>\b(?:ssl)?password=)(?P<password>[^&]*)"
+"""Compiled where an address is read: a run with the history in its usual place reads none."""
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(msgspec.Struct, frozen=True):
     """A database: `dialect` is sqlite, with the `file`, or postgresql; `shown` has no secret."""
 
     dialect: str
-    url: str = field(repr=False)
+    url: str
     """As it was given: the password in it is known to the redactor, the rest may be told."""
     shown: str
     source: str
     file: Path | None = None
     has_password: bool = False
+
+    def __repr__(self) -> str:
+        return f"<address {self.shown}>"
 
     @classmethod
     def parse(cls, text: str, *, source: str) -> Address:
@@ -53,6 +57,12 @@ class Address:
             raise _malformed(shown, source, f"{scheme!r} is no database that is known here")
         url = "postgresql+psycopg2://" + rest
         return cls("postgresql", url, shown, source, has_password=has_password)
+
+    @classmethod
+    def of_file(cls, file: Path, *, source: str) -> Address:
+        """A SQLite file."""
+        url = f"sqlite:///{file}"
+        return cls("sqlite", url, url, source, file=file)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -86,7 +96,8 @@ def _file(rest: str, source: str) -> Path:
 def _without_passwords(text: str) -> tuple[str, bool]:
     """The string as it may be shown, and whether it held a password."""
     found = False
-    login = _LOGIN.match(text, text.find("://") + 3 if "://" in text else 0)
+    start = text.find("://") + 3 if "://" in text else 0
+    login = re.compile(_LOGIN).match(text, start)
     if login and login["password"]:
         found = True
         _hide(login["password"])
@@ -96,7 +107,7 @@ def _without_passwords(text: str) -> tuple[str, bool]:
         _hide(match["password"])
         return match["name"] + MASK
 
-    shown = _QUERY.sub(masked, text)
+    shown = re.sub(_QUERY, masked, text)
     return shown, found or shown != text
 
 
