@@ -77,6 +77,7 @@ class TaskLoop:
         """Those that no round has judged yet."""
         self._pending = 0
         self._missed_before = 0
+        self._waited = False
         self._last_good: float | None = None
         errands = [Errand(settings.clean_s, self.clean)]
         if settings.table_s and say is not None:
@@ -130,6 +131,20 @@ class TaskLoop:
             longest_pause_s=LOOK_S,
         )
         return self.take()
+
+    def await_first(self, *, deadline: Deadline) -> None:
+        """Let the first round of a process have a task to judge. Returns at once in any other."""
+        if self._waited:
+            return
+        self._waited = True
+        limit = deadline.within(self.settings.sla_s + self.settings.interval_s)
+        wait_until(
+            f"the first task of {self.settings.name}",
+            lambda: len(self._ended),
+            done=lambda ended: bool(ended) or limit.expired,
+            deadline=limit,
+            longest_pause_s=LOOK_S,
+        )
 
     def tracked(self) -> list[Task]:
         """All tasks in the backlog, oldest first."""

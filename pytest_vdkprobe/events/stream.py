@@ -83,7 +83,7 @@ class EventStream:
         self._heard_at: float | None = None
         self._posting = 0
         self._errors = 0
-        self._opened = self._closed = False
+        self._opened = self._closed = self._waited = False
         self._stopped = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="vdkprobe-events", daemon=True)
         self._pace = Pace(
@@ -198,6 +198,32 @@ class EventStream:
             longest_pause_s=LOOK_S,
         )
         return self.take()
+
+    def await_first(self, *, deadline: Deadline) -> None:
+        """Let the first round of a process have something to judge: an event, or its being overdue.
+
+        Returns at once in any other.
+        """
+        if self._waited:
+            return
+        self._waited = True
+        settings = self.settings
+        limit = deadline.within(settings.within_s + settings.interval_s + ASK_S)
+
+        def there(account: Account) -> bool:
+            fresh = account.since(self._judged)
+            spoken = self.gave_up is not None or self._trouble is not None
+            overdue = bool(self._overdue(account))
+            return fresh.sent > fresh.in_flight or overdue or spoken or limit.expired
+
+        wait_until(
+            f"the first event of {settings.name}",
+            self.look,
+            done=there,
+            deadline=limit,
+            describe=lambda account: f"seen {account.seen} of {account.sent}",
+            longest_pause_s=LOOK_S,
+        )
 
     def take(self) -> Round:
         """What has settled since the last round, to be judged."""

@@ -44,6 +44,7 @@ class EndpointTasks:
         """The tasks of a run, once all have ended; in a watch, those that have since last time."""
         self._loop.start()
         if self._loop.limit is None:
+            self._loop.await_first(deadline=self._deadline())
             tally = self._loop.take()
         else:
             tally = self._loop.finish(deadline=self._deadline())

@@ -41,6 +41,7 @@ class Events:
         """The events of a run, once each is settled; in a watch, what settled since last time."""
         self._stream.start()
         if self._stream.limit is None:
+            self._stream.await_first(deadline=self._deadline())
             found = self._stream.take()
         else:
             found = self._stream.finish(deadline=self._deadline())
@@ -60,7 +61,7 @@ class Events:
     def remove(self) -> list[str]:
         """Delete what the two ends created for this run; a watch goes on using it."""
         if self._run.lasting is not None:
-            return ["the watch goes on with it"]
+            return ["a watch goes on with it"]
         self._stream.remove()
         return ["nothing is left of its ends"]
 
