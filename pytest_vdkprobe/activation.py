@@ -9,6 +9,7 @@ says what to write instead, before anything was created anywhere.
 from __future__ import annotations
 
 import importlib.util
+import os
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -251,11 +252,28 @@ def resolve_configuration(
             tables = start(knobs, at_end=config.add_cleanup)
         known = {name: table for name, table in tables.items() if name != ENGINES}
         return from_tables("sandbox", known, overrides=overrides), tables
-    if spec != "env":
+    if spec == "env":
+        tables = tables or _local_services(config, overrides)
+    else:
         path = path_option(config, "config") or Path()
         here = Path.cwd()
         spec = str(path.relative_to(here) if path.is_relative_to(here) else path)
-    return load(spec, overrides=overrides), None
+    return load(spec, overrides=overrides, local=tables), tables
+
+
+def _local_services(config: pytest.Config, overrides: Mapping[str, str]) -> dict[str, Any] | None:
+    """The tables of a sandbox, where the dataplatform-probe's environment asks for one."""
+    from pytest_vdkprobe.config import from_tables  # noqa: PLC0415 - as above
+    from pytest_vdkprobe.config.dataplatform_probe import is_local  # noqa: PLC0415 - as above
+
+    if not is_local(os.environ):
+        return None
+    from pytest_vdkprobe.sandbox.session import start  # noqa: PLC0415 - only for sandbox
+
+    own = {key: text for key, text in overrides.items() if key.startswith("sandbox.")}
+    wanted = {"sandbox": {"executor": "instant", "faults": [{"name": "flaky"}]}}
+    knobs = from_tables("sandbox", wanted, overrides=own, environ={})
+    return start(knobs, at_end=config.add_cleanup)
 
 
 def _override(text: str) -> tuple[str, str]:

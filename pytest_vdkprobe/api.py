@@ -36,6 +36,9 @@ from pytest_vdkprobe.journeys.upgrade_subject import Upgrade
 from pytest_vdkprobe.kinds import Kinds
 from pytest_vdkprobe.leases import LeaseStore
 from pytest_vdkprobe.metrics.recorder import Recorder
+from pytest_vdkprobe.pipelines.account import PipelineAccount
+from pytest_vdkprobe.pipelines.pipeline import Pipeline
+from pytest_vdkprobe.pipelines.settings import Interruption
 from pytest_vdkprobe.readers.reader import Reader
 from pytest_vdkprobe.records import ColumnType, Record, wire_json
 from pytest_vdkprobe.routes.kinds import register_reader, register_target
@@ -61,6 +64,7 @@ __all__ = [
     "Events",
     "Expectation",
     "Finding",
+    "Interruption",
     "JobRunTest",
     "JobSettings",
     "JobTemplate",
@@ -70,6 +74,8 @@ __all__ = [
     "Observation",
     "Outcome",
     "Passage",
+    "Pipeline",
+    "PipelineAccount",
     "PlatformFailure",
     "PostForm",
     "ProbeError",

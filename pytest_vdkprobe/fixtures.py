@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.journeys.table_subject import TablesSubject
     from pytest_vdkprobe.journeys.upgrade_subject import Upgrade
     from pytest_vdkprobe.metrics.recorder import Recorder
+    from pytest_vdkprobe.pipelines.pipeline import Pipeline
+    from pytest_vdkprobe.pipelines.settings import Interruption
     from pytest_vdkprobe.routes.route import Route
 
 
@@ -251,6 +253,30 @@ def vdk_profile(request: pytest.FixtureRequest) -> Profile:
     from pytest_vdkprobe.accounting.profiles import profile  # noqa: PLC0415 - inert unless used
 
     return profile(request.param)
+
+
+@pytest.fixture(scope="module")
+def vdk_pipeline(vdk_subject: str, vdk_run: Run) -> Iterator[Pipeline]:
+    """The configured pipeline of this journey: `configure()`, `example()`, `start()`, `flow(...)`,
+    `stop()`.
+
+    Module scope: one for each journey, with a schema, topics and a group of its own, and websites
+    that the probe serves itself. Processes are ended and all is removed whatever happened.
+    """
+    from pytest_vdkprobe.journeys.pipeline_subject import open_pipeline  # noqa: PLC0415 - if wanted
+
+    with open_pipeline(vdk_subject, vdk_run) as pipeline:
+        yield pipeline
+
+
+@pytest.fixture
+def vdk_interruption(request: pytest.FixtureRequest) -> Interruption:
+    """What happens to a pipeline while its checks are accounted for; each is a step.
+
+    Function scope; parametrized by `pipelines.interruptions`.
+    """
+    interruption: Interruption = request.param
+    return interruption
 
 
 @pytest.fixture(autouse=True)

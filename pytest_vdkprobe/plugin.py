@@ -18,9 +18,9 @@ OPTIONS = (
         "string",
         (
             "Check the platform that FILE describes: a native .toml, or an .ini of vdk-heartbeat. "
-            "'sandbox' starts a platform of your own on this machine, 'env' takes vdk-heartbeat's "
-            "environment variables. Without a path to tests it runs the shipped scenarios. Nothing "
-            "else of this plugin does anything unless this is given."
+            "'sandbox' starts a platform of your own on this machine, 'env' takes the environment "
+            "variables of vdk-heartbeat or the dataplatform-probe. Without a path to tests it runs "
+            "the shipped scenarios. Nothing else of this plugin does anything unless this is given."
         ),
     ),
     (

@@ -95,6 +95,10 @@ def _of_rooms(
         from pytest_vdkprobe.history.settings import find_problems as of_history  # noqa: PLC0415 - ditto
 
         problems += of_history(configuration)
+    if "pipelines" in configuration:
+        from pytest_vdkprobe.pipelines.find import find_problems as of_pipelines  # noqa: PLC0415 - ditto
+
+        problems += of_pipelines(configuration, placeholders)
     if "upgrade" in configuration:
         from pytest_vdkprobe.upgrade.settings import find_problems as of_upgrade  # noqa: PLC0415 - ditto
 

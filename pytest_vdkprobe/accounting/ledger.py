@@ -120,7 +120,9 @@ class Ledger:
         """These are about to be sent. Raises ProbeError if one was before: no number twice."""
         if not seqs:
             return
-        if self.sent.intersection_cardinality(_bitmap(seqs)):
+        if seqs.start in self.sent or (
+            len(seqs) > 1 and self.sent.intersection_cardinality(_bitmap(seqs))
+        ):
             raise ProbeError(
                 f"Records {seqs.start}-{seqs.stop - 1} are in the ledger already: a bug of ours.",
                 checked=str(self.path),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.config import Configuration
     from pytest_vdkprobe.control.settings import ControlSettings
 
-PROBED = ("routes", "endpoints", "events")
+PROBED = ("routes", "endpoints", "events", "pipelines", "pipeline")
 """Sections that are of use without a Control Service."""
 USAGE_ERROR = 4
 """pytest's exit code for a wrong call, and so for an unusable configuration."""
@@ -132,6 +132,14 @@ def _connect(configuration: Configuration) -> int:
         from pytest_vdkprobe.endpoints.find import trials as of_endpoints  # noqa: PLC0415 - ditto
 
         failed = _connect_each("endpoints", of_endpoints(configuration))
+    if not failed and "pipelines" in configuration:
+        from pytest_vdkprobe.pipelines.find import trials as of_pipelines  # noqa: PLC0415 - ditto
+
+        failed = _connect_each("the servers of pipelines", of_pipelines(configuration))
+    if not failed and "pipeline" in configuration:
+        from pytest_vdkprobe.pipeline.trial import trials as of_pipeline  # noqa: PLC0415 - ditto
+
+        failed = _connect_each("the pipeline's servers", of_pipeline(configuration))
     if not failed:
         _say("\nThe configuration is usable, and what it points to answers.")
     return failed

@@ -20,6 +20,7 @@ from pytest_vdkprobe.secrets import redact
 if TYPE_CHECKING:
     from pytest_vdkprobe.connections.postgres import PostgresDatabase
     from pytest_vdkprobe.pipeline.configuration import Loaded
+    from pytest_vdkprobe.pipeline.stopping import Stop
 
 STOPS = """
 SIGTERM and SIGINT end it in order: what is under way is finished and written first. At its end it
@@ -132,6 +133,11 @@ def _add_ends(parser: argparse.ArgumentParser, once: str) -> None:
     ends = parser.add_mutually_exclusive_group()
     ends.add_argument("--once", action="store_true", help=once)
     ends.add_argument("--duration", metavar="S", type=float, help="end in order after S seconds")
+    parser.add_argument(
+        "--until-eof",
+        action="store_true",
+        help="end in order when standard input ends, too: when whoever started it is gone",
+    )
 
 
 def _loaded(arguments: argparse.Namespace, **more: object) -> Loaded:
@@ -172,26 +178,35 @@ def _start_producer(arguments: argparse.Namespace) -> int:
     import msgspec  # noqa: PLC0415 - `vdkprobe --help` is quick
 
     from pytest_vdkprobe.pipeline.producer import Producer  # noqa: PLC0415 - as above
-    from pytest_vdkprobe.pipeline.stopping import Stop  # noqa: PLC0415 - as above
 
     if arguments.id < 1:
         raise ConfigError("A producer's ID is 1 or more.", key="ID", value=arguments.id)
     loaded = _loaded(arguments)
-    with Stop(arguments.duration).on_signals() as stop:
+    with _stop(arguments) as stop:
         producer = Producer(loaded.settings, arguments.id, base_dir=loaded.base_dir)
         account = producer.run(stop, once=arguments.once)
     print(msgspec.json.encode(account).decode(), flush=True)
     return 0
 
 
+@contextmanager
+def _stop(arguments: argparse.Namespace) -> Iterator[Stop]:
+    from pytest_vdkprobe.pipeline.stopping import Stop  # noqa: PLC0415 - `vdkprobe --help` is quick
+
+    stop = Stop(arguments.duration)
+    if arguments.until_eof:
+        stop.on_eof(sys.stdin.fileno())
+    with stop.on_signals():
+        yield stop
+
+
 def _start_consumer(arguments: argparse.Namespace) -> int:
     import msgspec  # noqa: PLC0415 - `vdkprobe --help` is quick
 
     from pytest_vdkprobe.pipeline.consumer import Consumer  # noqa: PLC0415 - as above
-    from pytest_vdkprobe.pipeline.stopping import Stop  # noqa: PLC0415 - as above
 
     loaded = _loaded(arguments)
-    with Stop(arguments.duration).on_signals() as stop:
+    with _stop(arguments) as stop:
         consumer = Consumer(loaded.settings, base_dir=loaded.base_dir)
         account = consumer.run(stop, once=arguments.once)
     print(msgspec.json.encode(account).decode(), flush=True)

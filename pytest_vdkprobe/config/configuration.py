@@ -116,6 +116,8 @@ class Configuration:
         value = _at(self._tables, key)
         if placeholders:
             value = filled(value, placeholders)
+        if len(key) == 2 and SECTIONS.get(key[0]):
+            value = without(value, wanted)
         return self._fitting().convert({} if value is None else value, wanted, key)
 
     def check_sections(self, known: Mapping[str, type]) -> None:

@@ -27,15 +27,18 @@ def load(
     *,
     overrides: Mapping[str, str] | None = None,
     environ: Mapping[str, str] | None = None,
+    local: Mapping[str, Any] | None = None,
 ) -> Configuration:
     """The configuration that `spec` names: a .toml, an .ini of vdk-heartbeat, or `env`.
+
+    `local` are the sandbox's tables, for an environment that asks for local services only.
 
     `overrides` are the settings of --vdk-set by their dotted key; `environ` is the process's own
     unless given. Raises ConfigError, before anything is connected to, for whatever is wrong.
     """
     environ = os.environ if environ is None else environ
     if spec == "env":
-        return _heartbeat(None, "environment", overrides, environ)
+        return _environment(overrides, environ, local)
     path = Path(os.path.expanduser(spec))  # noqa: PTH111 - Path raises for an unknown user
     suffix = path.suffix.lower()
     if suffix in NATIVE:
@@ -73,6 +76,46 @@ def from_tables(
     own = copy.deepcopy(dict(tables))
     check_sections(own, name)
     return _layered(name, kind, own, overrides, environ, base_dir=base_dir)
+
+
+def _environment(
+    overrides: Mapping[str, str] | None,
+    environ: Mapping[str, str],
+    local: Mapping[str, Any] | None,
+) -> Configuration:
+    """What vdk-heartbeat's variables amount to, or the dataplatform-probe's, or both."""
+    from pytest_vdkprobe.config import dataplatform_probe as probe  # noqa: PLC0415 - env only
+    from pytest_vdkprobe.config.heartbeat_keys import CLI_KEYS, KEYS  # noqa: PLC0415 - as above
+
+    addresses = [name for name, key in KEYS.items() if key == "control.url"] + [CLI_KEYS[0]]
+    is_heartbeat = any(environ.get(name) for name in addresses)
+    if not probe.is_meant(environ):
+        meant = is_heartbeat or any(environ.get(name) for name in (*KEYS, *CLI_KEYS))
+        if not meant and not overrides and not any(layers.from_environment(environ)):
+            raise probe.nothing_set(environ, (*KEYS, *CLI_KEYS))
+        return _heartbeat(None, "environment", overrides, environ)
+    found = probe.DataplatformProbe(environ, local=local)
+    tables, origins, warnings = found.tables, found.origins, found.warnings
+    hints: Mapping[Key, str] = {}
+    if is_heartbeat and local is None:
+        from pytest_vdkprobe.config.heartbeat import read_heartbeat  # noqa: PLC0415 - if it is
+
+        legacy = read_heartbeat(None, environ)
+        tables = {**legacy.tables, **tables}
+        origins = {**legacy.origins, **origins}
+        warnings = [*legacy.warnings, *warnings]
+        hints = legacy.hints
+    return _layered(
+        "environment",
+        "env",
+        tables,
+        overrides,
+        environ,
+        base_dir=Path(),
+        origins=origins,
+        warnings=warnings,
+        hints=hints,
+    )
 
 
 def _heartbeat(

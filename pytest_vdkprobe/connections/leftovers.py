@@ -16,7 +16,7 @@ from pytest_vdkprobe.processes import host_name
 if TYPE_CHECKING:
     from pytest_vdkprobe.leases import Lease
 
-KINDS = ("file", "topic", "group", "table", "view")
+KINDS = ("file", "topic", "group", "table", "view", "schema")
 
 
 def remove_all(
@@ -62,8 +62,8 @@ def remove_leased(settings: object, lease: Lease, *, base_dir: Path | None = Non
         from pytest_vdkprobe.connections.files import remove_file  # noqa: PLC0415 - what is needed
 
         remove_file(Path(lease.name), made=lease.where.get("folder"))
-    elif lease.kind in ("table", "view"):
-        return _remove_table(settings, lease, base_dir)
+    elif lease.kind in ("table", "view", "schema"):
+        return _remove_from_database(settings, lease, base_dir)
     else:
         from pytest_vdkprobe.connections import kafka, kafka_topics  # noqa: PLC0415 - as above
 
@@ -76,10 +76,10 @@ def remove_leased(settings: object, lease: Lease, *, base_dir: Path | None = Non
     return f"{what} deleted"
 
 
-def _remove_table(settings: object, lease: Lease, base_dir: Path | None) -> str:
+def _remove_from_database(settings: object, lease: Lease, base_dir: Path | None) -> str:
     from pytest_vdkprobe.connections import postgres, trino  # noqa: PLC0415 - as above
     from pytest_vdkprobe.connections.sql import Database, Name  # noqa: PLC0415 - as above
-    from pytest_vdkprobe.connections.tables import drop_table  # noqa: PLC0415 - as above
+    from pytest_vdkprobe.connections.tables import drop_schema, drop_table  # noqa: PLC0415 - as above
 
     database: Database
     if isinstance(settings, postgres.PostgresConnection):
@@ -87,9 +87,16 @@ def _remove_table(settings: object, lease: Lease, base_dir: Path | None) -> str:
     else:
         assert isinstance(settings, trino.TrinoConnection)  # noqa: S101 - it leads there
         database = trino.TrinoDatabase(settings, base_dir=base_dir)
+    what = f"{lease.kind} {lease.name}"
     try:
-        if drop_table(database, Name.of(lease.name), lease=lease, kind=lease.kind):
-            return f"{lease.kind} {lease.name} dropped"
-        return f"{lease.kind} {lease.name} does not carry {lease.mark}: not ours, left alone"
+        if lease.kind == "schema":
+            gone = drop_schema(database, lease.name, lease=lease)
+        else:
+            gone = drop_table(database, Name.of(lease.name), lease=lease, kind=lease.kind)
+        return (
+            f"{what} dropped"
+            if gone
+            else f"{what} does not carry {lease.mark}: not ours, left alone"
+        )
     finally:
         database.close()

@@ -269,6 +269,26 @@ def is_ours(lease: Lease, comment: str) -> bool:
     return by_name and not comment
 
 
+def drop_schema(database: Database, name: str, *, lease: Lease | None) -> bool:
+    """Drop a schema of PostgreSQL with all in it, if it is what the lease names.
+
+    False where one of this name is not ours: it is left. Raises ProbeError when it may not go.
+    """
+    deadline = Deadline.after(LIMIT_S, "time for a schema to go")
+    comment = "select obj_description(oid, 'pg_namespace') from pg_namespace where nspname = ?"
+    try:
+        said = database.run(comment, (name,), deadline=deadline)
+        if not said:
+            return True
+        if lease is not None and not is_ours(lease, str(said[0][0] or "")):
+            return False
+        database.run(f"drop schema if exists {quoted(name)} cascade", deadline=deadline)
+    except SqlError as exc:
+        what = f"The schema {name} can't be dropped"
+        raise finding(what, exc, database, key="database") from exc
+    return True
+
+
 def finding(
     what: str, exc: SqlError, database: Database, *, key: str
 ) -> ProbeError | PlatformFailure:

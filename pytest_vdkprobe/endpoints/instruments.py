@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from pytest_vdkprobe.endpoints.task import State
@@ -30,6 +31,13 @@ class TaskMetrics:
         self._failed = counters("failed")
         self._dismissed = recorder.counter("vdkprobe_tasks_dismissed_total", check=check)
         self._tracked = recorder.gauge("vdkprobe_tasks_tracked", check=check)
+        self._oldest = recorder.gauge("vdkprobe_oldest_task_seconds", check=check)
+        self._oldest.set(0)  # what an earlier process left under way is so no more
+        self._last_success = recorder.gauge(
+            "vdkprobe_tasks_last_success_timestamp_seconds", check=check
+        )
+        self._missed = recorder.counter("vdkprobe_tasks_missed_slots_total", check=check)
+        self._missed_before = self._missed.value
         self._took = recorder.histogram("vdkprobe_task_duration_seconds", sla_s=sla_s, check=check)
         self._last = [recorder.gauge(f"probe_{age[:-1]}_duration", app_id=app_id) for age in AGES]
 
@@ -38,7 +46,7 @@ class TaskMetrics:
         for counter in self._created:
             counter.inc()
 
-    def ended(self, task: Task, *, tracked: int) -> None:
+    def ended(self, task: Task) -> None:
         """A task is over."""
         good = task.state is State.SUCCEEDED
         for counter in self._succeeded if good else self._failed:
@@ -50,4 +58,10 @@ class TaskMetrics:
         if good:
             for gauge in self._last:
                 gauge.set(took_s)
+            self._last_success.set(time.time())
+
+    def stand(self, *, tracked: int, oldest: float, missed: int) -> None:
+        """How many are in the backlog, since when the oldest is under way, what was missed."""
         self._tracked.set(tracked)
+        self._oldest.set(oldest)
+        self._missed.at_least(self._missed_before + missed)

@@ -43,8 +43,12 @@ class Instruments(Protocol):
     def created(self) -> None:
         """A task was made."""
 
-    def ended(self, task: Task, *, tracked: int) -> None:
-        """A task is over; so many are in the backlog."""
+    def ended(self, task: Task) -> None:
+        """A task is over."""
+
+    def stand(self, *, tracked: int, oldest: float, missed: int) -> None:
+        """So many are in the backlog, the oldest under way since that moment (0: none is), and so
+        many slots were missed."""
 
 
 class TaskLoop:
@@ -73,9 +77,10 @@ class TaskLoop:
         self._say = say
         self._lock = threading.Lock()
         self._tracked: dict[int, Task] = {}
+        self._open: dict[int, float] = {}
+        """The slots of those under way, oldest first."""
         self._ended: deque[Task] = deque()
         """Those that no round has judged yet."""
-        self._pending = 0
         self._missed_before = 0
         self._waited = False
         self._last_good: float | None = None
@@ -117,15 +122,15 @@ class TaskLoop:
             ended = [self._ended.popleft() for _ in range(len(self._ended))]
             missed = self._pace.missed - self._missed_before
             self._missed_before += missed
-            pending = self._pending
+            pending = len(self._open)
         return Tally(self.settings, place=self.place, ended=ended, pending=pending, missed=missed)
 
     def finish(self, *, deadline: Deadline) -> Tally:
         """Wait until all of a limited number have ended; at the deadline, what has by then."""
         wait_until(
             f"{self.limit} tasks of {self.settings.name}",
-            lambda: (len(self._ended), self._pending),
-            done=lambda _: deadline.expired or (self._pace.done.is_set() and not self._pending),
+            lambda: (len(self._ended), len(self._open)),
+            done=lambda _: deadline.expired or (self._pace.done.is_set() and not self._open),
             deadline=deadline,
             describe=lambda seen: f"{seen[0]} ended, {seen[1]} under way",
             longest_pause_s=LOOK_S,
@@ -162,9 +167,10 @@ class TaskLoop:
         task = Task(number, created_at, due, trace_id(self.run_id, number))
         with self._lock:
             self._tracked[number] = task
-            self._pending += 1
+            self._open[number] = due
         if self._instruments is not None:
             self._instruments.created()
+            self._stand(self._instruments)
 
     def serve(self, number: int, endpoint: Endpoint) -> None:
         """Make the call of a task, and see what comes of it; in the caller's thread."""
@@ -176,15 +182,21 @@ class TaskLoop:
             if task.dismissed:
                 return
             task.end(now, reason)
-            self._pending -= 1
+            del self._open[number]
             self._ended.append(task)
             if task.state is State.SUCCEEDED:
                 self._last_good = now
             if len(self._tracked) > LONGEST_BACKLOG:
                 self._forget_oldest()
-            tracked = len(self._tracked)
         if self._instruments is not None:
-            self._instruments.ended(task, tracked=tracked)
+            self._instruments.ended(task)
+            self._stand(self._instruments)
+
+    def _stand(self, instruments: Instruments) -> None:
+        with self._lock:
+            oldest = next(iter(self._open.values()), 0.0)
+            tracked = len(self._tracked)
+        instruments.stand(tracked=tracked, oldest=oldest, missed=self._pace.missed)
 
     def _call(self, task: Task, endpoint: Endpoint) -> str:
         """Why it failed; nothing where it succeeded."""
@@ -222,12 +234,13 @@ class TaskLoop:
                 if task.state is State.PENDING:
                     task.end(now, f"dismissed: no end after {self.settings.dismiss_s:g} s")
                     task.dismissed = True
-                    self._pending -= 1
+                    del self._open[task.number]
                     self._ended.append(task)
                     dismissed.append(task)
-        for task in dismissed:
-            if self._instruments is not None:
-                self._instruments.ended(task, tracked=len(self._tracked))
+        if self._instruments is not None:
+            for task in dismissed:
+                self._instruments.ended(task)
+            self._stand(self._instruments)
         return len(old)
 
     def _forget_oldest(self) -> None:

@@ -62,6 +62,11 @@ class EventMetrics:
         )
         self._listeners = recorder.gauge("probe_event_listeners_count", app_id=app_id)
         self._connected = recorder.gauge("probe_event_listeners_connected_count", app_id=app_id)
+        self._missed = recorder.counter("vdkprobe_events_missed_slots_total", check=check)
+        self._missed_before = self._missed.value
+        self._last_arrival = recorder.gauge(
+            "vdkprobe_events_last_arrival_timestamp_seconds", check=check
+        )
         self._base: Mapping[str, float] = {}
 
     def totals(self) -> dict[str, float]:
@@ -84,6 +89,10 @@ class EventMetrics:
         elif outcome is Outcome.REFUSED:
             self._flights.withdrawn(at)
 
+    def missed(self, slots: int) -> None:
+        """So many slots were missed since this process began."""
+        self._missed.at_least(self._missed_before + slots)
+
     def listening(self, connected: int, of: int) -> None:
         """How many listen now."""
         self._listeners.set(of)
@@ -102,6 +111,8 @@ class EventMetrics:
             self._delivered.observe(took_s)
             self._flights.arrived(clock.monotonic_of(expectation.intended_us(seq)), took_s)
         fresh = account.since(before)
+        if fresh.seen:
+            self._last_arrival.set(time.time())
         if not arrived:
             # A table tells which came, and not when: at the latest now.
             for name in ("delivered", "late"):

@@ -168,6 +168,7 @@ class EventStream:
             self.books.note(observation)
             if self._metrics is not None:
                 self._metrics.update(account, self._account, arrived, expectation)
+                self._metrics.missed(self._pace.missed)
                 listening = self._listening()
                 if listening is not None:
                     self._metrics.listening(*listening)

@@ -198,6 +198,10 @@ def _ends(configuration: Configuration, placeholders: Mapping[str, str]) -> Iter
         from pytest_vdkprobe.tables.settings import places  # noqa: PLC0415 - if there are any
 
         yield from places(configuration, placeholders)
+    if "pipelines" in configuration:
+        from pytest_vdkprobe.pipelines.find import ends as of_pipelines  # noqa: PLC0415 - as above
+
+        yield from of_pipelines(configuration, placeholders)
 
 
 def _sweep_jobs(run: Run, leases: list[Lease], client: ControlClient) -> Swept:

@@ -28,6 +28,7 @@ def plan(run: Run) -> list[str]:
             companion = settings.companion()
             lines.append(f"  data job {companion.remote_name(run.run_id)}  (its companion)")
     lines += _of_routes(run) + _of_tables(run) + _of_events(run) + _of_endpoints(run)
+    lines += _of_pipelines(run)
     lines += ["  and deletes them again; leases in " + str(run.leases.folder), "", "Settings:"]
     rows = run.configuration.settings()
     width = max((len(row[0]) for row in rows), default=0)
@@ -59,6 +60,15 @@ def _of_endpoints(run: Run) -> list[str]:
         f"one every {one.interval_s:g} s"
         for one in run.configuration.sections("endpoints", EndpointTasksSettings)
     ]
+
+
+def _of_pipelines(run: Run) -> list[str]:
+    """Each with what is its own: schema, topics, group."""
+    if "pipelines" not in run.configuration:
+        return []
+    from pytest_vdkprobe.pipelines.find import plan as of_pipelines  # noqa: PLC0415 - for a plan
+
+    return of_pipelines(run.configuration, run_id=run.run_id)
 
 
 def _of_routes(run: Run) -> list[str]:

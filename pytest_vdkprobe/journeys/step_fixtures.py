@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_vdkprobe.errors import ConfigError
-from pytest_vdkprobe.journeys import route_subject, table_subject
+from pytest_vdkprobe.journeys import pipeline_subject, route_subject, table_subject
 from pytest_vdkprobe.journeys.run import RUN_KEY
 from pytest_vdkprobe.journeys.scenarios import Journey
 from pytest_vdkprobe.journeys.steps import STEP_KEY, StepRecord
@@ -28,9 +28,10 @@ def vdk_subject(request: pytest.FixtureRequest) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a step of each profile of a journey's route, and of each move of its tables."""
+    """Make a step of each profile of a route, move of tables, interruption of a pipeline."""
     route_subject.parametrize(metafunc)
     table_subject.parametrize(metafunc)
+    pipeline_subject.parametrize(metafunc)
 
 
 @pytest.hookimpl(trylast=True)

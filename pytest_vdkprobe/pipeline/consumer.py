@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 POLL_MS = 200
 WRITE_LIMIT_S = 60.0
 RETRY_S = 0.5
+COMMIT_LIMIT_MS = 3000
+CLOSE_LIMIT_MS = 5000
 LAST_TRY_S = 10.0
 """How long an end in order waits for a database that is away."""
 TELL_EVERY = 60
@@ -76,8 +78,8 @@ class Consumer:
             group_id=kafka.group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            session_timeout_ms=10_000,
-            heartbeat_interval_ms=2_000,
+            session_timeout_ms=int(kafka.session_timeout_s * 1000),
+            heartbeat_interval_ms=int(kafka.session_timeout_s * 1000 / 4),
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )
         try:
@@ -89,7 +91,7 @@ class Consumer:
         finally:
             self._dead_letters.close()
             with suppress(driver().errors.KafkaError):
-                consumer.close(autocommit=False)
+                consumer.close(autocommit=False, timeout_ms=CLOSE_LIMIT_MS)
             self._database.close()
         return self.account
 
@@ -118,8 +120,12 @@ class Consumer:
             if once and assigned:
                 if ends is None or not assigned <= ends.keys():
                     ends = consumer.end_offsets(list(assigned))
-                if all(consumer.position(one) >= ends[one] for one in assigned):
+                if all(self._reached(consumer, one, ends[one]) for one in assigned):
                     return
+
+    def _reached(self, consumer: KafkaConsumer, partition: Any, end: int) -> bool:
+        position = consumer.position(partition, timeout_ms=COMMIT_LIMIT_MS)
+        return position is not None and position >= end
 
     def _fetch(self, consumer: KafkaConsumer) -> None:
         try:
@@ -226,7 +232,9 @@ class Consumer:
         self._held.clear()
         try:
             if offsets:
-                consumer.commit(offsets)
+                # Without a limit it would go on for ever while the group takes in a new member,
+                # and that waits for us.
+                consumer.commit(offsets, timeout_ms=COMMIT_LIMIT_MS)
         except kafka.errors.KafkaError as exc:
             _log.warning("offsets could not be committed, the checks will come again: %r", exc)
 

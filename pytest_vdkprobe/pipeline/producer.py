@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 LONGEST_NAP_S = 0.2
 """So often the end is looked for."""
+LATEST_US = 10 * MICROSECONDS
+"""A check begins at most an interval late, or this; a process that was held up catches up."""
 FLUSH_LIMIT_S = 30.0
 """At the end, for what is not acknowledged yet."""
 ERRORS_KEPT = 100_000
@@ -137,7 +139,7 @@ class Producer:
             interval = interval_us(site.interval_s)
             following = slot + interval
             assert self._outbox is not None  # noqa: S101 - it is there before checks are
-            if now_us >= following or self._outbox.full:
+            if now_us >= slot + max(interval, LATEST_US) or self._outbox.full:
                 # Too late for this one; what the clock jumped over is not made up for.
                 following = next_slot(number, interval, after_us=now_us)
                 self.account.missed += max(1, (following - slot) // interval - 1)

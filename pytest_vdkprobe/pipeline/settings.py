@@ -38,6 +38,8 @@ class PipelineKafka(KafkaConnection, frozen=True, kw_only=True):
     """Of the topic, as configure-database creates it: at least one for each consumer."""
     replication: int = -1
     """Copies of each partition; -1: as many as the brokers' default."""
+    session_timeout_s: float = 10.0
+    """After which the brokers give a consumer's messages to another, if nothing is heard of it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,6 +51,7 @@ class PipelineKafka(KafkaConnection, frozen=True, kw_only=True):
                 )
         if not self.group.strip():
             raise ValueError("group: empty")
+        _positive(self, "session_timeout_s")
         if self.partitions < 1:
             raise ValueError("partitions: must be at least 1")
 

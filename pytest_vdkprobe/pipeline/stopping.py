@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from pytest_vdkprobe.waiting import Deadline
@@ -45,6 +46,20 @@ class Stop:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def on_eof(self, descriptor: int) -> None:
+        """End in order when what it reads ends: who holds the other end is gone, however it went.
+
+        A descriptor, because Python dies at its end while a thread waits in one of its own files.
+        """
+
+        def read() -> None:
+            with suppress(OSError, ValueError):
+                while os.read(descriptor, 1024):
+                    pass
+            self.set()
+
+        threading.Thread(target=read, name="vdkprobe-eof", daemon=True).start()
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         if self._event.is_set():

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.pipeline.settings import PipelineKafka
 
 LIMIT_S = 30.0
+APPENDED = {"message.timestamp.type": "LogAppendTime"}
+"""A message's time is when the broker had it, so that it can be told where checks lose time."""
 LONGEST_POLL_S = 0.3
 
 
@@ -46,7 +48,11 @@ def _configure(admin: KafkaAdminClient, settings: PipelineKafka, topic: str, wan
         if found:
             admin.create_partitions({topic: wanted})
         else:
-            new = {"num_partitions": wanted, "replication_factor": settings.replication}
+            new = {
+                "num_partitions": wanted,
+                "replication_factor": settings.replication,
+                "configs": APPENDED,
+            }
             admin.create_topics({topic: new})
     except (errors.TopicAlreadyExistsError, errors.InvalidPartitionsError):
         pass  # somebody else was quicker

@@ -69,6 +69,13 @@ class Websites:
         self.port = 0
 
     def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def open(self) -> None:
+        """Begin to listen. May be called again. Raises ProbeError."""
+        if self.port:
+            return
         self._thread.start()
         if not self._ready.wait(START_LIMIT_S) or self._trouble is not None:
             raise ProbeError(
@@ -76,7 +83,6 @@ class Websites:
                 seen=str(self._trouble or "no answer"),
                 to_try="name an address of this machine: pipelines.websites_host",
             )
-        return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()

@@ -109,7 +109,7 @@ def arrival(found: object, arrived_at_us: int, *, scope: str = "", position: str
     )
 
 
-def decode(content: bytes | None) -> object:
+def decode(content: bytes | str | None) -> object:
     """The JSON in a message, or the bytes themselves where it is none."""
     if content is None:
         return None

@@ -171,8 +171,7 @@ class WebsocketReader(StreamReader[tuple[int, "str | bytes"]]):
 
     def _arrivals(self, item: tuple[int, str | bytes], arrived_at_us: int) -> Iterable[Arrival]:
         number, message = item
-        found = decode(message.encode() if isinstance(message, str) else message)
-        seen = _event(found, arrived_at_us, f"listener {number + 1}")
+        seen = _event(decode(message), arrived_at_us, f"listener {number + 1}")
         if self._ours(seen) and type(seen.seq) is int and seen.seq >= 0:
             if self._copies.is_new(number, seen.seq):
                 yield seen
@@ -233,6 +232,13 @@ def _event(found: object, arrived_at_us: int, listener: str) -> Arrival:
     if not isinstance(found, dict) or "app_id" not in found:
         return arrival(found, arrived_at_us, scope=listener, position=listener)
     seqno = found.get("seqno")
-    seq = seqno - 1 if type(seqno) is int else seqno
-    event = {**found, "run_id": found["app_id"], "seq": seq}
-    return arrival(event, arrived_at_us, scope=listener, position=listener)
+    return Arrival(
+        found["app_id"],
+        seqno - 1 if type(seqno) is int else seqno,
+        found.get("body"),
+        found.get("digest"),
+        found,
+        arrived_at_us,
+        listener,
+        listener,
+    )

@@ -14,6 +14,7 @@ import msgspec
 
 from pytest_vdkprobe.sandbox.engine_addresses import EngineAddresses
 from pytest_vdkprobe.sandbox.faults import Fault
+from pytest_vdkprobe.sandbox.pipelines import pipelines
 from pytest_vdkprobe.sandbox.routes import endpoints, events, routes, tables
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def start(
         "routes": routes(url=sandbox.url, folder=sandbox.folder, jobs=settings.executor == "vdk"),
         **probes(sandbox),
         "tables": tables(by_job=settings.executor == "vdk"),
+        "pipelines": pipelines(engines),
         ENGINES: EngineAddresses(engines).tell(),
     }
 

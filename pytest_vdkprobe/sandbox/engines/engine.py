@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar, Self
 
+from pytest_vdkprobe.errors import ProbeError
 from pytest_vdkprobe.sandbox.engines.addresses import Address
 from pytest_vdkprobe.sandbox.engines.engine_process import (
     HOST,
@@ -26,6 +27,8 @@ class Engine(ABC):
 
     name: ClassVar[str]
     user: ClassVar[str] = ""
+    keeps_data: ClassVar[bool] = True
+    """Whether its folder holds all that it knows."""
     ready_limit_s: ClassVar[float]
     ask_with: ClassVar[signal.Signals]
     """The signal that stops it in an orderly and quick way."""
@@ -47,7 +50,7 @@ class Engine(ABC):
 
     @abstractmethod
     def _launch(self, process: EngineProcess) -> None:
-        """Fill the folder of `process` and start it on `self._port`."""
+        """Fill the folder of `process` unless it is, and start it on `self._port`."""
 
     @abstractmethod
     def _ready(self) -> bool:
@@ -79,6 +82,20 @@ class Engine(ABC):
                 raise
             else:
                 break
+        return self.address
+
+    def restart(self) -> Address:
+        """Stop it in an orderly way, and start it again on the same port with the same data.
+
+        As with `start`, the calling thread must stay. Raises ProbeError.
+        """
+        if self._process is None:
+            return self.start()
+        if not self.keeps_data:
+            raise ProbeError(f"The sandbox's {self.name} can't be restarted: it forgets its data.")
+        self._process.stop(self.ask_with)
+        self._launch(self._process)
+        self._process.wait_ready(self._listens_and_works, self.ready_limit_s)
         return self.address
 
     def _listens_and_works(self) -> bool:

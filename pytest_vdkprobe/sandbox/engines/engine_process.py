@@ -34,13 +34,13 @@ ROOM_IN_MEMORY_BYTES = 4 << 30
 
 GUARD = """
 read -r pid || { rm -rf -- "$2"; exit; }
-read -r word && exit
+while read -r word; do [ "$word" = done ] && exit; pid=$word; done
 kill -s "$1" "$pid"
 n=0; while kill -0 "$pid" && [ $n -lt 30 ]; do sleep 0.1; n=$((n+1)); done
 kill -s KILL "$pid"
 rm -rf -- "$2"
 """
-"""First told the process id, then `done`. What it does when the pipe closes is the point of it."""
+"""Told process ids, of which the last counts, then `done`. The point is what comes without it."""
 
 
 class EngineProcess:

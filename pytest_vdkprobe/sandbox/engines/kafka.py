@@ -36,6 +36,8 @@ SETTINGS = {
     "transaction.state.log.num.partitions": "1",
     # Else the first consumer of a group waits three seconds for others.
     "group.initial.rebalance.delay.ms": "0",
+    # Else nobody may ask to notice sooner than after six seconds that a consumer is dead.
+    "group.min.session.timeout.ms": "500",
     "auto.create.topics.enable": "false",
 }
 
@@ -65,7 +67,8 @@ class Kafka(java.JavaEngine):
         return _class_path()
 
     def _launch(self, process: EngineProcess) -> None:
-        shutil.copytree(_template(), process.folder / "data")
+        if not (process.folder / "data").exists():
+            shutil.copytree(_template(), process.folder / "data")
         properties = _properties(process.folder, self._port, free_port(), self._settings)
         process.start(
             _command("kafka.Kafka", process.folder, [str(properties)], self.archive_options()),

@@ -30,6 +30,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
     names: tuple[str, ...] = ()
     stop: bool = False
+    restart: str = ""
+    """An engine that runs, to be stopped and started again with its data."""
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):

@@ -63,7 +63,8 @@ class Postgres(Engine):
     def _launch(self, process: EngineProcess) -> None:
         programs = _programs()
         data = process.folder / "data"
-        shutil.copytree(_template(programs), data)
+        if not data.exists():
+            shutil.copytree(_template(programs), data)
         user = _server_user()
         _give(process.folder, user)
         options = [f"-c{name}={value}" for name, value in self._settings.items()]

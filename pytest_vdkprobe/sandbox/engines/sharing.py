@@ -58,6 +58,17 @@ def acquire(names: Iterable[str], *, run: Run, progress: Progress | None = None)
     return answer.addresses
 
 
+def restart(name: str, *, run: Run) -> None:
+    """Stop an engine that runs, and start it again with its data. Everybody's connections break.
+
+    Raises ProbeError when there is none, or when it does not come up again.
+    """
+    notice = _notice(run)
+    if notice is None:
+        raise ProbeError(f"No {name} runs that could be restarted.")
+    _ask(Question(restart=name), notice, None)
+
+
 def require_alive(run: Run) -> Addresses:
     """Raise ProbeError, with the end of its log, if an engine of the run ended by itself."""
     notice = _notice(run)

@@ -72,6 +72,26 @@ class Slot:
         """Whether it ever came up."""
         return self._settled.is_set() and self._trouble is None
 
+    def restart(self) -> None:
+        """Stop the engine and start it again; raises what that raises."""
+        done = threading.Event()
+        trouble: list[ProbeError] = []
+
+        def live() -> None:
+            try:
+                self._engine.restart()
+            except ProbeError as error:
+                trouble.append(error)
+            finally:
+                done.set()
+            # The engine is this thread's now, which must stay as long (launch.py).
+            self._stopping.wait()
+
+        threading.Thread(target=live, name=self._engine.name).start()
+        done.wait()
+        if trouble:
+            raise trouble[0]
+
     def join(self) -> None:
         """Wait until it is gone."""
         self._thread.join()
@@ -191,12 +211,20 @@ class Supervisor:
                     self._orderly = True
                     self._stopping.set()
                     return
+                if question.restart:
+                    self._restart(question.restart)
                 addresses = self._addresses(question.names, lambda line: say(Answer(progress=line)))
                 say(Answer(addresses=addresses))
             except ProbeError as error:
                 say(Answer(trouble=Trouble.of(error)))
             except (msgspec.MsgspecError, OSError) as exc:
                 print(f"a question that could not be read: {exc}", file=sys.stderr, flush=True)
+
+    def _restart(self, name: str) -> None:
+        slot = self._slots.get(name)
+        if slot is None or not slot.worked:
+            raise ProbeError(f"No {name} runs that could be restarted.")
+        slot.restart()
 
     def _addresses(self, names: tuple[str, ...], tell: Tell) -> Addresses:
         """Of these engines and of all others that run; new ones come up side by side."""

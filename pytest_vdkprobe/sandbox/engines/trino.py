@@ -46,6 +46,7 @@ class Trino(java.JavaEngine):
     """
 
     name = "trino"
+    keeps_data = False
     user = "vdkprobe"
     ready_limit_s = 180.0
     ask_with = signal.SIGKILL  # an orderly stop waits for workers, and there is nothing to save

@@ -191,7 +191,7 @@ def test_what_vdkcli_takes_from_the_environment_counts_last() -> None:
 
 
 def test_no_address_is_told_in_the_keys_of_its_users(legacy: Loader) -> None:
-    for configuration in (legacy("JOB_TEAM=x\n"), load("env", environ={})):
+    for configuration in (legacy("JOB_TEAM=x\n"), load("env", environ={"JOB_TEAM": "x"})):
         with pytest.raises(ConfigError, match=r"control\.url is missing") as caught:
             control_of(configuration)
         assert "set CONTROL_API_URL" in str(caught.value.to_try)

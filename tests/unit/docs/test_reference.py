@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from pytest_vdkprobe import fixtures, hookspecs, plugin
+from pytest_vdkprobe.config.dataplatform_probe import KEYS as PROBE_KEYS
 from pytest_vdkprobe.config.heartbeat_keys import CLI_KEYS, KEYS
 from pytest_vdkprobe.config.legacy import LegacySettings
 from pytest_vdkprobe.config.ownkind import OwnKind
@@ -22,6 +23,7 @@ from pytest_vdkprobe.history.settings import HistorySettings
 from pytest_vdkprobe.jobs.settings import JobSettings
 from pytest_vdkprobe.journeys.settings import RunSettings
 from pytest_vdkprobe.pipeline.settings import PipelineSettings
+from pytest_vdkprobe.pipelines.settings import PipelineCheck
 from pytest_vdkprobe.routes.kinds import SHIPPED, SIDES, kind_of
 from pytest_vdkprobe.routes.settings import RouteSettings
 from pytest_vdkprobe.sandbox.session import SandboxSettings
@@ -42,6 +44,7 @@ SECTIONS = {
     "pipeline": PipelineSettings,
     "watch": WatchSettings,
     "metrics": MetricsSettings,
+    "pipelines": PipelineCheck,
     "sandbox": SandboxSettings,
     "legacy": LegacySettings,
     "upgrade": UpgradeSettings,
@@ -132,6 +135,11 @@ def test_every_environment_name_in_the_code_is_explained() -> None:
 def test_every_key_of_vdk_heartbeat_is_explained() -> None:
     page = (ROOT / "docs" / "how-to" / "from-vdk-heartbeat.md").read_text(encoding="utf-8")
     assert {key for key in (*KEYS, *CLI_KEYS) if f"`{key}`" not in page} == set()
+
+
+def test_every_key_of_the_dataplatform_probe_is_explained() -> None:
+    page = (ROOT / "docs" / "how-to" / "from-dataplatform-probe.md").read_text(encoding="utf-8")
+    assert {key for key in PROBE_KEYS if f"`{key}`" not in page} == set()
 
 
 def test_every_fixture_is_explained() -> None:

@@ -1,0 +1,84 @@
+"""The pipeline's tables as the probe sees them: websites put in, rows read back; schema removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_vdkprobe.connections.postgres import PostgresDatabase
+from pytest_vdkprobe.connections.sql import Row, SqlError, literal, quoted
+from pytest_vdkprobe.connections.tables import drop_schema, finding
+from pytest_vdkprobe.pipelines.account import Id, Seen
+from pytest_vdkprobe.waiting import Deadline
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.leases import Lease
+
+LIMIT_S = 60.0
+
+
+class Tables:
+    """One schema of a pipeline."""
+
+    def __init__(self, database: PostgresDatabase, schema: str) -> None:
+        self.schema = schema
+        self._database = database
+        self._home = quoted(schema)
+
+    def create(self, lease: Lease | None) -> None:
+        """Make the schema, empty, and say whose it is."""
+        mark = literal(lease.mark if lease else "")
+        self._run(
+            f"create schema {self._home}; comment on schema {self._home} is {mark}; select 1",
+            what=f"The schema {self.schema} can't be created",
+        )
+
+    def remove(self, lease: Lease | None) -> bool:
+        """Drop the schema and all in it, if it is the lease's; False if it is not."""
+        return drop_schema(self._database, self.schema, lease=lease)
+
+    def add_site(self, url: str, pattern: str | None, *, interval_s: float | None = None) -> int:
+        """One more website; its number."""
+        rows = self._run(
+            f"insert into {self._home}.availability_monitor_config"  # noqa: S608 - quoted
+            " (amc_url_with_schema, amc_regexp, amc_interval_s) values (?, ?, ?) returning amc_id",
+            url,
+            pattern,
+            interval_s,
+            what="No website can be added",
+        )
+        return int(rows[0][0])
+
+    def clear_sites(self) -> None:
+        """Take all websites out."""
+        self._run(
+            f"delete from {self._home}.availability_monitor_config returning 1",  # noqa: S608 - quoted
+            what="The websites can't be taken out",
+        )
+
+    def rows(self, *, since_us: int = 0) -> list[Seen] | None:
+        """Every row from a moment on; None while the database does not answer."""
+        try:
+            found = self._database.run(
+                "select amm_site, (extract(epoch from amm_checked_at) * 1000000)::bigint,"  # noqa: S608 - quoted
+                " amd_response_code, amm_regexp_found, amm_error,"
+                " (extract(epoch from amm_stored_at) * 1000000)::bigint"
+                f" from {self._home}.availability_monitor_metrics"
+                " where amm_checked_at >= timestamptz 'epoch' + ? * interval '1 microsecond'",
+                (since_us,),
+                deadline=Deadline.after(LIMIT_S, "the time to read rows"),
+            )
+        except SqlError as exc:
+            if exc.gone:
+                return None
+            raise finding("The rows can't be read", exc, self._database, key="database") from exc
+        return [
+            Seen(Id(int(site), int(slot)), code, match, error, int(stored))
+            for site, slot, code, match, error, stored in found
+        ]
+
+    def _run(self, sql: str, *parameters: object, what: str) -> list[Row]:
+        try:
+            deadline = Deadline.after(LIMIT_S, "the time for a statement")
+            return self._database.run(sql, parameters, deadline=deadline)
+        except SqlError as exc:
+            raise finding(what, exc, self._database, key="database") from exc

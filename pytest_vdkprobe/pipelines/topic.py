@@ -1,0 +1,87 @@
+"""The pipeline's topic as the probe reads it: all of it, beside the consumers and in no group."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pytest_vdkprobe.connections.kafka import KafkaClients, driver
+from pytest_vdkprobe.pipelines.account import MICROSECONDS, Id, Seen
+
+if TYPE_CHECKING:
+    from kafka import KafkaConsumer
+
+POLL_MS = 100
+
+
+class _Message(msgspec.Struct):
+    """What of a message is looked at."""
+
+    site: int
+    unix_timestamp: float
+    returned_code: int | None
+    regexp: bool | None
+    error: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Message).decode
+
+
+class Topic:
+    """Every message so far, read on with each look."""
+
+    def __init__(self, clients: KafkaClients, name: str) -> None:
+        self.name = name
+        self.messages: list[Seen] = []
+        self.unreadable = 0
+        self._clients = clients
+        self._consumer: KafkaConsumer | None = None
+        self._parts: list[Any] = []
+
+    def read(self) -> list[Seen]:
+        """All messages that were there when this was called, at least."""
+        errors = driver().errors
+        try:
+            consumer = self._open()
+            ends = consumer.end_offsets(self._parts)
+            while any(consumer.position(part) < ends[part] for part in self._parts):
+                for records in consumer.poll(timeout_ms=POLL_MS).values():
+                    self._take(records)
+        except errors.KafkaError:
+            # A broker that restarts: the next look goes on where this one ended.
+            pass
+        return self.messages
+
+    def _open(self) -> KafkaConsumer:
+        if self._consumer is None:
+            consumer = self._clients.consumer(auto_offset_reset="earliest", group_id=None)
+            parts = consumer.partitions_for_topic(self.name) or ()
+            self._parts = [driver().TopicPartition(self.name, part) for part in sorted(parts)]
+            consumer.assign(self._parts)
+            self._consumer = consumer
+        return self._consumer
+
+    def _take(self, records: list[Any]) -> None:
+        for record in records:
+            try:
+                message = _decode(record.value or b"")
+            except msgspec.MsgspecError:
+                self.unreadable += 1
+                continue
+            slot_us = round(message.unix_timestamp * MICROSECONDS)
+            self.messages.append(
+                Seen(
+                    Id(message.site, slot_us),
+                    message.returned_code,
+                    message.regexp,
+                    message.error,
+                    record.timestamp * 1000,
+                )
+            )
+
+    def close(self) -> None:
+        """Let go of the brokers. May be called again."""
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
