@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vdkprobe.config.heartbeat_keys import CLI_KEYS, KEYS, HeartbeatKeys
+from pytest_vdkprobe.config.heartbeat_route import JOB as INGESTION_JOB
+from pytest_vdkprobe.config.heartbeat_route import IngestionRoute
 from pytest_vdkprobe.config.nearest import did_you_mean
 from pytest_vdkprobe.config.origin import Key, Origin, as_key
 from pytest_vdkprobe.config.printing import is_secret_name
@@ -60,6 +62,7 @@ class Heartbeat:
         self._keys = keys
         self._unknown()
         self._control()
+        self._ingests = IngestionRoute(keys, self._set, self._database_end).add()
         self._job()
         self._run()
         self._run_test()
@@ -177,7 +180,8 @@ class Heartbeat:
                 expected=f"one of {', '.join(SHIPPED_JOBS)}; or DATAJOB_DIRECTORY_PARENT beside it",
                 to_try=did_you_mean(name, SHIPPED_JOBS),
             )
-        if name not in ("empty", "simple") and not self._tests_trino():
+        tested = self._tests_trino() or (name == INGESTION_JOB and self._ingests)
+        if name not in ("empty", "simple") and not tested:
             self.warnings.append(
                 f"DATAJOB_DIRECTORY_NAME={name}: our job `proof` runs in its place, which touches"
                 " no database; nothing is checked there."

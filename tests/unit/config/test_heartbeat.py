@@ -17,6 +17,8 @@ from pytest_vdkprobe.endpoints.settings import EndpointTasksSettings
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.jobs.settings import Contacts, JobSettings, RunTestSettings
 from pytest_vdkprobe.journeys.settings import RunSettings
+from pytest_vdkprobe.problems import find_problems
+from pytest_vdkprobe.routes.settings import RouteSettings
 from tests.unit.config.conftest import Loader
 
 URL = "CONTROL_API_URL=https://control\nJOB_RUN_TEST_CLASS_NAME=SimpleRunTest\n"
@@ -447,3 +449,96 @@ def test_names_keep_telling_op_ids_apart_when_they_are_cut(legacy: Loader) -> No
 def test_without_an_op_id_the_run_makes_the_name_unique(legacy: Loader) -> None:
     job = job_of(legacy(URL))
     assert job.remote_name("7f3a90c2") == "vdk-heartbeat-data-job-7f3a90c2"
+
+
+INGESTION = f"""{URL}DATAJOB_DIRECTORY_NAME=database_ingestion
+VDK_HEARTBEAT_INGEST_TARGET=https://ingest/events
+VDK_HEARTBEAT_INGEST_DESTINATION_TABLE=d
+VDK_HEARTBEAT_INGEST_TIMEOUT=9
+DATABASE_HOST=trino
+DATABASE_USE_SSL=n
+DATABASE_TEST_DB=memory.default
+"""
+
+
+def ends_of(configuration: Configuration) -> tuple[dict[str, object], dict[str, object]]:
+    """Target and reader of the one route."""
+    found = [
+        configuration.table(("routes", "0", side), dict[str, object])
+        for side in ("target", "reader")
+    ]
+    return found[0], found[1]
+
+
+def test_its_ingestion_job_becomes_a_route_by_a_job(legacy: Loader) -> None:
+    configuration = legacy(INGESTION)
+    assert configuration.warnings == ()
+    assert find_problems(configuration, need_control=True)[0] == []
+    (route,) = configuration.sections("routes", RouteSettings)
+    assert (route.ways, route.within_s, route.late_s) == (("job",), 9.0, 0.0)
+    target, reader = ends_of(configuration)
+    assert target == {"kind": "http", "url": "https://ingest/events", "table": "d_{run}"}
+    assert reader == {
+        "kind": "trino",
+        "host": "trino",
+        "port": 8080,
+        "table": "memory.default.d_{run}",
+        "create": True,
+    }
+    assert configuration.source("routes.0.reader.table").endswith(
+        "key VDK_HEARTBEAT_INGEST_DESTINATION_TABLE"
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "target", "reader"),
+    [
+        (
+            "VDK_HEARTBEAT_INGEST_METHOD=POSTGRES\nDB_DEFAULT_TYPE=POSTGRES\nDATABASE_USER=me\n",
+            {"kind": "postgres", "port": 5432, "database": "memory", "table": "default.d_{run}"},
+            {"kind": "postgres", "create": True},
+        ),
+        ("VDK_HEARTBEAT_INGEST_METHOD=trino\n", {"kind": "trino", "create": True}, {}),
+        (
+            "VDK_HEARTBEAT_INGEST_METHOD=kafka\nVDK_HEARTBEAT_INGEST_TARGET=a:1, b:2\n",
+            {"kind": "kafka", "servers": ["a:1", "b:2"], "topic": "d"},
+            {"kind": "trino"},
+        ),
+        ("VDK_HEARTBEAT_INGEST_METHOD=file\n", {"kind": "file"}, {"kind": "file"}),
+    ],
+    ids=["postgres", "trino", "kafka", "file"],
+)
+def test_every_ingestion_method_has_a_target(
+    more: str, target: dict[str, object], reader: dict[str, object], legacy: Loader
+) -> None:
+    text = INGESTION
+    if "INGEST_TARGET" in more:
+        text = text.replace("VDK_HEARTBEAT_INGEST_TARGET=https://ingest/events\n", "")
+    configuration = legacy(text + more)
+    assert find_problems(configuration, need_control=True)[0] == []
+    ends = ends_of(configuration)
+    assert ends[0].items() >= target.items()
+    assert ends[1].items() >= reader.items()
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("VDK_HEARTBEAT_INGEST_METHOD=pigeon", "VDK_HEARTBEAT_INGEST_METHOD"),
+        ("VDK_HEARTBEAT_INGEST_TARGET=datasource", "VDK_HEARTBEAT_INGEST_TARGET"),
+        ("DATABASE_HOST=", "DATABASE_HOST"),
+        ("DATABASE_TEST_DB=", "DATABASE_TEST_DB"),
+        ("DB_DEFAULT_TYPE=IMPALA", "DB_DEFAULT_TYPE"),
+    ],
+)
+def test_ingestion_that_can_not_be_checked_is_refused_where_it_is_meant_and_told_elsewhere(
+    line: str, key: str, legacy: Loader
+) -> None:
+    name = line.partition("=")[0]
+    kept = "".join(f"{each}\n" for each in INGESTION.splitlines() if not each.startswith(name))
+    with pytest.raises(ConfigError) as caught:
+        legacy(kept + line + "\n")
+    assert key in str(caught.value)
+    configuration = legacy(kept.replace("database_ingestion", "simple") + line + "\n")
+    assert "routes" not in configuration
+    assert any("ingestion is not checked" in warning for warning in configuration.warnings)
