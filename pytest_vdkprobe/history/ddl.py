@@ -229,8 +229,9 @@ OURS = Revision(
             for table, columns in ADDED.items()
             for name, kind in columns.items()
         ),
-        # A stem may be as long as a file's name: 255 bytes.
+        # A stem may be as long as a file's name, 255 bytes, and a journey's id longer.
         "postgresql| alter table execution_step_model alter column model_name type text",
+        "postgresql| alter table execution_step alter column step_name type varchar(500)",
         """create table execution_step_part (
             execution_step_id {uuid} not null references execution_step (execution_step_id),
             position integer not null,
@@ -250,6 +251,8 @@ OURS = Revision(
         "drop table execution_step_part",
         """postgresql| alter table execution_step_model alter column model_name type varchar(250)
            using left(model_name, 250)""",
+        """postgresql| alter table execution_step alter column step_name type varchar(100)
+           using left(step_name, 100)""",
         *(
             f"alter table {table} drop column {name}"
             for table, columns in ADDED.items()

@@ -19,7 +19,7 @@ from pytest_vdkprobe.store.moments import moment, optional_moment
 if TYPE_CHECKING:
     from pytest_vdkprobe.store.database import Work
 
-LONGEST_NAME = 100
+LONGEST_NAME = 500
 LARGEST_COUNT = 2**63 - 1
 """PostgreSQL's bigint."""
 

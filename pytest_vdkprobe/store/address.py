@@ -71,7 +71,7 @@ class Address(msgspec.Struct, frozen=True):
             return ()
         said = (
             "the connection string on the command line holds a password, which other users of"
-            " this machine can see; let the environment or a file hold it"
+            " this machine can see; let VDKPROBE_HISTORY or --database-file hold it"
         )
         return (said,)
 

@@ -71,9 +71,16 @@ def test_what_is_no_address_is_refused_with_one_that_is(text: str, why: str) -> 
 
 def test_a_password_on_the_command_line_is_warned_about() -> None:
     text = "postgresql://me:secret@db/history"
-    assert "let the environment" in Address.parse(text, source="the command line").warnings[0]
+    assert "VDKPROBE_HISTORY" in Address.parse(text, source="the command line").warnings[0]
     assert Address.parse(text, source="environment VDKPROBE_HISTORY").warnings == ()
     assert Address.parse("postgresql://me@db/x", source="the command line").warnings == ()
+
+
+def test_an_address_is_shown_as_it_is_but_for_its_password() -> None:
+    address = Address.parse("postgresql://me:secret-9@db:5433/history", source="the test")
+    assert redact(address.shown) == "postgresql://me:[redacted]@db:5433/history"
+    assert "secret-9" not in repr(address)
+    assert redact(Address.parse("sqlite:///my.db", source="the test").shown) == "sqlite:///my.db"
 
 
 def test_the_default_is_a_file_of_the_users_own(tmp_path: Path) -> None:
