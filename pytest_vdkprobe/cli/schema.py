@@ -22,6 +22,7 @@ SECTION_TYPES = {
     "legacy": "pytest_vdkprobe.config.legacy:LegacySettings",
     "metrics": "pytest_vdkprobe.watch.settings:MetricsSettings",
     "pipeline": "pytest_vdkprobe.pipeline.settings:PipelineSettings",
+    "pipelines": "pytest_vdkprobe.pipelines.settings:PipelineCheck",
     "routes": "pytest_vdkprobe.routes.settings:RouteSettings",
     "run": "pytest_vdkprobe.journeys.settings:RunSettings",
     "sandbox": "pytest_vdkprobe.sandbox.session:SandboxSettings",

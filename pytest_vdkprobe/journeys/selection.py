@@ -20,6 +20,7 @@ from pytest_vdkprobe.journeys.patterns import Pattern, not_found
 from pytest_vdkprobe.journeys.run import RUN_KEY, Run
 from pytest_vdkprobe.journeys.scenarios import EMPTY_KEY, Journey
 from pytest_vdkprobe.journeys.scheduling import is_worker
+from pytest_vdkprobe.journeys.scopes import require_scopes
 from pytest_vdkprobe.journeys.steps import STEP_KEY, StepRecord, read_step
 
 
@@ -39,6 +40,7 @@ class Selection:
         journeys: dict[str, list[pytest.Item]] = {}
         with _told_to_controller(config, items):
             _require_something(items, config)
+            _require_scopes(items)
             journeys = _journeys(items, run)
         yield
         if everything and not journeys and not items:
@@ -94,6 +96,13 @@ def _told_to_controller(config: pytest.Config, items: list[pytest.Item]) -> Iter
         mark_unusable(report)
         config.hook.pytest_collectreport(report=report)
         items.clear()
+
+
+def _require_scopes(items: list[pytest.Item]) -> None:
+    try:
+        require_scopes(items)
+    except ConfigError as problem:
+        raise pytest.UsageError(str(problem)) from problem
 
 
 def _require_something(items: list[pytest.Item], config: pytest.Config) -> None:

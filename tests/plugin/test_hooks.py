@@ -207,3 +207,17 @@ def test_an_unknown_hook_of_ours_is_refused_by_pytest(probe: Probe) -> None:
     _, text, code = played(probe, "def pytest_vdkprobe_veredict(config): pass")
     assert code != 0
     assert "pytest_vdkprobe_veredict" in text
+
+
+@pytest.mark.parametrize("args", [(), ("-n2",)], ids=["alone", "workers"])
+def test_a_fixture_that_is_overridden_with_another_scope_is_refused(
+    probe: Probe, args: tuple[str, ...]
+) -> None:
+    probe.write("conftest.py", "import pytest\n@pytest.fixture\ndef vdk_auth(): return None\n")
+    probe.scenario("@step\ndef test_reach(vdk_control): pass\n")
+    result = probe.run_apart("test_mine.py", *args)
+    text = result.stdout.str() + result.stderr.str()
+    assert result.ret == USAGE, text
+    assert "The fixture vdk_auth is overridden with another scope." in text
+    assert '@pytest.fixture(scope="session") in' in text
+    assert "conftest.py:2 (vdk_auth)" in text
