@@ -239,9 +239,9 @@ def drop_table(database: Database, name: Name, *, lease: Lease | None, kind: str
     what = f"The {kind} {name} can't be dropped"
     columns, comment = database.engine.columns(name), database.engine.comment(name)
     try:
-        if not database.run(*columns, deadline=deadline):
-            return True
         if lease is not None:
+            if not database.run(*columns, deadline=deadline):
+                return True
             said = database.run(*comment, deadline=deadline)
             if not is_ours(lease, str(said[0][0] or "") if said else ""):
                 return False

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.tables.settings import Place
 
 MOVE = "vdk_move"
-LONGEST_POLL_S = 0.5
+LONGEST_POLL_S = 0.25
 """A step waits for one short job; longer pauses would be most of what it takes."""
 COLUMN = {column.source: column for column in COLUMNS}
 

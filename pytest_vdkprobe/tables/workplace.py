@@ -81,7 +81,7 @@ class Workplace:
                 self._own(staging).expect()
             self.insert(name, self.before, deadline=deadline)
             what = f"The table for {move} does not hold what was written there"
-            self.require(move, self.before, what, deadline=deadline)
+            self._judge(what, name, self.before, self._read(name, deadline))
         return (
             f"{self.source}, a view, {len(self.destinations)} destinations of {len(types)} columns "
             f"with {len(self.before)} rows each"

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+import requests
 
 from pytest_vdkprobe.connections.sql import Row
 from pytest_vdkprobe.sandbox.executor import JobRun, RunningJob
@@ -106,6 +107,21 @@ class Tables:
             schema = f" and table_schema = '{self.engines.schema}'"
             there += self.sql(like.format("memory.") + schema, kind="trino")
         return sorted(str(row[0]) for row in there)
+
+    def statuses(self, platform: Sandbox) -> list[str]:
+        """Of each execution of the jobs that are there."""
+        query = "{jobs(pageNumber:1,pageSize:9){content{deployments{executions{status}}}}}"
+        found = requests.get(
+            f"{platform.url}/data-jobs/for-team/{platform.team}/jobs",
+            params={"query": query},
+            timeout=10,
+        ).json()["data"]["content"]
+        return [
+            execution["status"].lower()
+            for job in found
+            for deployment in job["deployments"] or []
+            for execution in deployment["executions"]
+        ]
 
     def leases(self) -> list[str]:
         """Those that are left."""

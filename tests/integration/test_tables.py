@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from pytest_vdkprobe.cli.main import main
 from tests.integration.children import run_pytest
+from tests.integration.running import Running
 from tests.integration.shared_engines import SharedEngines
 from tests.integration.table_jobs import OPTIONS, Tables, platform
 
@@ -230,3 +232,23 @@ def test_an_ini_of_vdk_heartbeat_moves_tables_in_its_trino(tables: Tables) -> No
     ]
     assert f"memory.{tables.engines.schema}.src_" in heard.steps["create"]["evidence"][0]
     assert tables.found() == []
+
+
+HANGS = """
+import threading
+def run(job_input):
+    threading.Event().wait(600)
+"""
+
+
+def test_stopped_run_leaves_neither_tables_nor_job(tables: Tables) -> None:
+    with platform(HANGS) as hanging:
+        path = tables.write("postgres", platform=hanging)
+        with Running(path, scenario="tables") as running:
+            running.until("a job that hangs", lambda: "running" in tables.statuses(hanging))
+            assert len(tables.found()) == 4
+            running.signal(signal.SIGINT)
+            assert running.end() == pytest.ExitCode.INTERRUPTED, running.output
+        assert tables.statuses(hanging) == []
+    assert tables.found() == []
+    assert tables.leases() == []
