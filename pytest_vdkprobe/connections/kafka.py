@@ -12,6 +12,7 @@ import logging
 import socket
 import ssl
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from kafka.admin import KafkaAdminClient
 
 DEFAULT_PORT = 9092
+OAUTHBEARER = "OAUTHBEARER"
 RECONNECT_FIRST_MS = 100
 RECONNECT_LONGEST_MS = 2000
 """kafka-python's own half minute would outlast a broker's restart and the wait for late records."""
@@ -63,11 +65,30 @@ class KafkaTls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class KafkaLogin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """SASL: a user and a password."""
+    """SASL: a user and a password, or with OAUTHBEARER a token."""
 
-    user: str
-    password: SecretRef
-    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    user: str | None = None
+    password: SecretRef | None = None
+    token: SecretRef | None = None
+    """Read anew for each connection, so that a command or a file may renew it."""
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = "PLAIN"
+
+    def __post_init__(self) -> None:
+        if self.mechanism == OAUTHBEARER:
+            if self.token is None:
+                raise ValueError("token: is what OAUTHBEARER logs in with; name its place")
+            if self.user or self.password:
+                raise ValueError("user: has no effect with OAUTHBEARER; the token says who we are")
+        else:
+            if not self.user or self.password is None:
+                raise ValueError(f"user: {self.mechanism} wants a user and a password")
+            if self.token is not None:
+                raise ValueError('token: goes with mechanism = "OAUTHBEARER"')
+
+    @property
+    def who(self) -> str:
+        """Whom the brokers know us as, for messages."""
+        return f"user {self.user}, {self.mechanism}" if self.user else self.mechanism
 
 
 class KafkaConnection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -187,13 +208,33 @@ class KafkaClients:
             )
             common["ssl_check_hostname"] = connection.tls.check_host
         if connection.login is not None:
-            password = connection.login.password.resolve(
-                base_dir=self._base_dir, key=f"{self._key}.login.password"
-            )
-            common["sasl_mechanism"] = connection.login.mechanism
-            common["sasl_plain_username"] = connection.login.user
-            common["sasl_plain_password"] = password.reveal()
+            common |= self._login(connection.login)
         return common
+
+    def _login(self, login: KafkaLogin) -> dict[str, Any]:
+        def secret(place: SecretRef, name: str) -> str:
+            return place.resolve(base_dir=self._base_dir, key=f"{self._key}.login.{name}").reveal()
+
+        found: dict[str, Any] = {"sasl_mechanism": login.mechanism}
+        if login.token is not None:
+            place = login.token
+            secret(place, "token")  # a place where there is none is told now
+            found["sasl_oauth_token_provider"] = _provider(lambda: secret(place, "token"))
+        if login.password is not None:
+            found["sasl_plain_username"] = login.user
+            found["sasl_plain_password"] = secret(login.password, "password")
+        return found
+
+
+def _provider(token: Callable[[], str]) -> Any:
+    """What kafka-python asks for a token before each connection."""
+    from kafka.net.sasl.oauth import AbstractTokenProvider  # noqa: PLC0415 - loaded by now
+
+    class Provider(AbstractTokenProvider):  # type: ignore[misc]  # kafka-python publishes no types
+        def token(self) -> str:
+            return token()
+
+    return Provider()
 
 
 def unopened(
@@ -206,12 +247,12 @@ def unopened(
     for cause in (exc, *causes):
         if isinstance(cause, refused):
             login = connection.login
-            who = f"user {login.user}, {login.mechanism}" if login else "no login"
+            who = login.who if login else "no login"
             return LoginError(
                 f"Kafka refuses our login ({who}).",
                 seen=_text(cause),
                 checked=checked,
-                to_try="check login.user, login.password and login.mechanism",
+                to_try="check login.mechanism, and login.user and login.password, or login.token",
             )
     if isinstance(exc, errors.KafkaConfigurationError | ValueError | AssertionError):
         return ConfigError(f"kafka-python can't work with these settings: {_text(exc)}.")
@@ -221,7 +262,7 @@ def unopened(
     hint = {
         "PLAINTEXT": "does the port want TLS (tls) or a user (login)?",
         "SSL": "does the port want a certificate of ours (tls.certificate_file) or a user (login)?",
-    }.get(connection.protocol, "brokers cut the line on a wrong password or mechanism, too")
+    }.get(connection.protocol, "brokers cut the line on a wrong password, token or mechanism, too")
     return TransportError(
         f"Kafka at {connection.place} can be reached, but does not speak with us.",
         seen=seen,

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pytest_vdkprobe.config.secretref import SecretRef
@@ -14,7 +15,13 @@ from pytest_vdkprobe.errors import LoginError, TransportError
 from pytest_vdkprobe.readers.kafka import KafkaReader, KafkaReaderSettings
 from pytest_vdkprobe.targets.kafka import KafkaTarget, KafkaTargetSettings
 from tests.integration.route_faults import by_name, check, passage
-from tests.integration.secure_kafka import PASSWORD, SCRAM_USER, USER, SecureKafka
+from tests.integration.secure_kafka import (
+    PASSWORD,
+    SCRAM_USER,
+    USER,
+    SecureKafka,
+    unsigned_token,
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +46,44 @@ def mutual(broker: SecureKafka) -> KafkaTls:
         certificate_file=str(broker.certificate_file),
         key_file=str(broker.key_file),
     )
+
+
+def test_a_token_lets_us_in_and_an_expired_one_does_not(
+    broker: SecureKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login = KafkaLogin(mechanism="OAUTHBEARER", token=SecretRef(env="KAFKA_TOKEN"))
+    connection = KafkaConnection(servers=(broker.login,), login=login)
+    monkeypatch.setenv("KAFKA_TOKEN", unsigned_token(expires_in_s=600))
+    assert isinstance(topics(connection), list)
+    expired = unsigned_token(expires_in_s=-30)
+    monkeypatch.setenv("KAFKA_TOKEN", expired)
+    # This broker says why, then cuts the line, and kafka-python tells of the latter only.
+    with pytest.raises(TransportError, match="does not speak with us") as caught:
+        topics(connection)
+    assert "wrong password, token or mechanism" in str(caught.value.to_try)
+    assert expired not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"mechanism": "OAUTHBEARER"}, "token: is what OAUTHBEARER logs in with"),
+        ({"user": "me"}, "user: PLAIN wants a user and a password"),
+        (
+            {"mechanism": "OAUTHBEARER", "token": {"env": "T"}, "user": "me"},
+            "user: has no effect with OAUTHBEARER",
+        ),
+        (
+            {"user": "me", "password": {"env": "P"}, "token": {"env": "T"}},
+            "token: goes with mechanism",
+        ),
+    ],
+)
+def test_login_that_does_not_fit_its_mechanism_is_refused(
+    settings: dict[str, object], says: str
+) -> None:
+    with pytest.raises(msgspec.ValidationError, match=says):
+        msgspec.convert(settings, KafkaLogin)
 
 
 def topics(connection: KafkaConnection) -> list[str]:

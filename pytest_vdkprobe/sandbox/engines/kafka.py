@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pytest_vdkprobe.connections.kafka import driver
-from pytest_vdkprobe.connections.kafka_sockets import direct
+from pytest_vdkprobe.connections.kafka_sockets import Unopened, direct
 from pytest_vdkprobe.errors import ProbeError
 from pytest_vdkprobe.sandbox.engines import artifacts, cache, java
 from pytest_vdkprobe.sandbox.engines.engine_process import HOST, EngineProcess, free_port
@@ -83,7 +83,11 @@ class Kafka(java.JavaEngine):
             "client_id": "vdkprobe-ready",
             "proxy_url": direct(),
         }
-        admin = kafka.admin.KafkaAdminClient(**where, request_timeout_ms=CALL_LIMIT_MS)
+        with Unopened() as client:
+            admin = kafka.admin.KafkaAdminClient(
+                **where, request_timeout_ms=CALL_LIMIT_MS, kafka_client=client.make
+            )
+            client.opened()
         try:
             admin.create_topics([kafka.admin.NewTopic(READY_TOPIC, 1, 1)])
             producer = kafka.KafkaProducer(**where, max_block_ms=CALL_LIMIT_MS)

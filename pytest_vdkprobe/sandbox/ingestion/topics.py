@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
-from pytest_vdkprobe.connections.kafka_sockets import direct
+from pytest_vdkprobe.connections.kafka_sockets import Unopened, direct
 from pytest_vdkprobe.sandbox.ingestion.bodies import Row, encoded
 from pytest_vdkprobe.sandbox.ingestion.engines import Engines
 from pytest_vdkprobe.sandbox.ingestion.trouble import BadRecordsError, EngineDownError
@@ -90,7 +90,11 @@ class Topics:
                 "client_id": "vdkprobe-sandbox-ingestion",
                 "proxy_url": direct(),
             }
-            self._admin = KafkaAdminClient(**where, request_timeout_ms=CALL_LIMIT_MS)
+            with Unopened() as client:
+                self._admin = KafkaAdminClient(
+                    **where, request_timeout_ms=CALL_LIMIT_MS, kafka_client=client.make
+                )
+                client.opened()
             self._producer = KafkaProducer(
                 **where,
                 acks="all",
