@@ -7,6 +7,7 @@ telling how far it is, and cleans up on Ctrl-C. Exit codes: 0 all as it must be,
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from ci.soak import clean, faults, kills, show
@@ -34,4 +35,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # A developer's own history is not for thousands of runs with planted faults.
+    os.environ.setdefault("VDKPROBE_HISTORY", "off")
     sys.exit(main())

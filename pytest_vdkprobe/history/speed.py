@@ -37,7 +37,7 @@ CLIP = 3.0
 PROMISING = 3.0
 """Standard deviations below which no chance is rare enough, and counting is spared."""
 STRIKING_RATIO = 1.5
-STRIKING_S = 0.1
+STRIKING_S = 0.5
 """What a single run has to exceed all before it by to be worth a look, though it proves nothing."""
 
 

@@ -136,6 +136,8 @@ class DataJobSubject:
         version = self.own.versions[1]
         waited = self.own.deploy(version, deadline=self.step.deadline)
         live = waited.value
+        if live is not None and live.vdk_version:
+            self.step.attach("versions", {"vdk": live.vdk_version})
         self.step.evidence(
             f"version {version[:12]} live after {waited.elapsed_s:.1f} s"
             + (f", Python {live.python_version}, VDK {live.vdk_version}" if live else "")

@@ -28,7 +28,7 @@ from pytest_vdkprobe.journeys.models import own_version
 from pytest_vdkprobe.journeys.results import Results, Step
 from pytest_vdkprobe.processes import Process, host_name
 from pytest_vdkprobe.secrets import redact
-from pytest_vdkprobe.verdicts import Verdict
+from pytest_vdkprobe.verdicts import EXIT_CODES, Verdict
 from pytest_vdkprobe.workers import Abandoned, Workers
 
 if TYPE_CHECKING:
@@ -176,13 +176,19 @@ class History:
     def _finish(self, exit_code: int) -> None:
         results = self.results
         if self._begun:
+            # A run that was cut short has found nothing wrong, and has not seen all.
+            cut_short = exit_code not in EXIT_CODES.values()
+
+            def told(verdict: Verdict) -> str:
+                return str(Verdict.UNKNOWN if cut_short and verdict == Verdict.PASS else verdict)
+
             platforms = _platforms(self._versions)
             self._recorder.write(
                 "finish",
                 good=exit_code == 0 and results.verdict == Verdict.PASS,
-                verdict=str(results.verdict),
+                verdict=told(results.verdict),
                 note=self._note(exit_code),
-                verdicts={j: str(results.verdict_of(j)) for j in results.journeys},
+                verdicts={j: told(results.verdict_of(j)) for j in results.journeys},
                 accounts=self._accounts,
                 versions=self._versions,
                 consists_of=[of_text(path, text) for path, text in platforms.items()],
@@ -196,7 +202,8 @@ class History:
         if self.comparison is not None:
             base = self.comparison.base
             against = "no good run yet to compare with" if base is None else f"run {base.name}"
-            runs = f"{self.comparison.runs} runs of {self.pipeline} known"
+            plural = "" if self.comparison.runs == 1 else "s"
+            runs = f"{self.comparison.runs} run{plural} of {self.pipeline} known"
             terminal.section(f"{SECTION}: {against}; {runs}", sep="=")
             for line in self.comparison.lines() or ["nothing has changed"]:
                 terminal.write_line(redact(line))

@@ -83,6 +83,15 @@ def test_a_killed_run_keeps_what_it_had_and_is_found_abandoned(probe: Probe) -> 
     ]
 
 
+def test_a_run_that_was_cut_short_is_not_good(probe: Probe) -> None:
+    probe.scenario(THREE.replace('vdk_step.evidence("ran")', "raise KeyboardInterrupt"))
+    assert probe.run_apart("test_mine.py").ret == 2
+    ((status, verdict, note),) = rows("select status, verdict, note from execution")
+    assert (status, verdict) == ("FAILED", "unknown")
+    assert "exit code 2, interrupted in mine[hello-platform]::run" in note
+    assert rows("select status, verdict from execution_step") == [("FAILED", "unknown")]
+
+
 def test_of_many_processes_one_writes(probe: Probe) -> None:
     probe.jobs("first-job", "second-job")
     probe.scenario(THREE)
