@@ -154,6 +154,16 @@ def problems(
                 name,
                 'write job = { profiles = ["small"] }',
             )
+    found += refuse_secrets(job.kafka, file=file, key=f"{key}.job.kafka")
+    secured = [name for name in ("tls", "login") if getattr(target, name, None) is not None]
+    if kind == "kafka" and secured and job.path is None and "security_protocol" not in job.kafka:
+        wrong(
+            "The job's own producer is not told of the brokers' TLS and login.",
+            f"target.{secured[0]}",
+            "...",
+            'write job = { kafka = { security_protocol = "SSL", ssl_cafile = "PATH THERE" } }; '
+            "a password has to come from the job's secrets, in a job of your own: job.path",
+        )
     auth = getattr(target, "auth", NoAuthSettings())
     if method == "http" and job.target is None and not isinstance(auth, NoAuthSettings):
         wrong(
