@@ -8,7 +8,7 @@ Finding
 │   └── LeaseError             the lease store can't be used
 ├── PlatformFailure            the platform is wrong                        -> verdict fail
 │   ├── WaitFailure            a state did not come before its deadline
-│   ├── GaveUp                 so much in a row failed that nothing more is tried; ends a watch
+│   ├── GivenUpFailure         so much failed in a row that nothing more is tried; ends a watch
 │   └── ServiceFailure         the Control Service answered wrongly (control.errors)
 └── NoEvidence                 too little was seen to judge                 -> verdict unknown
 
@@ -114,5 +114,5 @@ class NoEvidence(Finding):
     """Too little was seen to say either pass or fail."""
 
 
-class GaveUp(PlatformFailure):
+class GivenUpFailure(PlatformFailure):
     """So many tries in a row failed that no more are made; a watch ends with its own exit code."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_vdkprobe.accounting.account import shown_ranges
 from pytest_vdkprobe.accounting.latency import Latency
-from pytest_vdkprobe.errors import Finding, GaveUp, NoEvidence, PlatformFailure
+from pytest_vdkprobe.errors import Finding, GivenUpFailure, NoEvidence, PlatformFailure
 from pytest_vdkprobe.tracing import trace_id
 
 if TYPE_CHECKING:
@@ -74,12 +74,12 @@ class Round:
     def require(self) -> None:
         """Raise what the round has to tell, the cause before its consequences.
 
-        GaveUp when the posting was ended, PlatformFailure for what is wrong, NoEvidence when
-        nothing is known yet.
+        GivenUpFailure when the posting was ended, PlatformFailure for what is wrong, NoEvidence
+        when nothing is known yet.
         """
         allowed = self.settings.limits
         if self.gave_up is not None:
-            raise GaveUp(
+            raise GivenUpFailure(
                 f"{self.settings.max_consecutive_errors} posts in a row failed, so no more are "
                 "made.",
                 seen=f"{self.gave_up}\n{self.account}",

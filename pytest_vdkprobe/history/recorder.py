@@ -43,6 +43,14 @@ class Recorder:
 
     def start(self) -> None:
         """Begin to reach the history, and to make its tables where there are none."""
+        # Here and not in the thread: pytest rewrites a plugin's modules as they are loaded, and two
+        # threads that parse at once, as the other does to show a failure, break Python 3.11.
+        from pytest_vdkprobe.history import schema, writing  # noqa: F401, PLC0415 - only to record
+
+        if self.address.dialect == "sqlite":
+            from pytest_vdkprobe.store import sqlite  # noqa: F401, PLC0415 - as above
+        else:
+            from pytest_vdkprobe.store import engine  # noqa: F401, PLC0415 - as above
         self._thread.start()
 
     def wait_open(self) -> None:
@@ -72,7 +80,7 @@ class Recorder:
     def _serve(self) -> None:
         """In the thread: one transaction after another, until the end or the first trouble."""
         try:
-            from pytest_vdkprobe.history.schema import open_history  # noqa: PLC0415 - loaded here
+            from pytest_vdkprobe.history.schema import open_history  # noqa: PLC0415 - loaded by start
             from pytest_vdkprobe.history.writing import Writing  # noqa: PLC0415 - as above
 
             writing = Writing(self.execution_id, self.pipeline, self.keep)

@@ -1,6 +1,6 @@
 """What is written of a run: an execution, its journeys as steps, their steps as parts.
 
-It is loaded by the thread that writes, while the run is waiting for its platform.
+The recorder's thread calls it, while the run is waiting for its platform.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pytest_vdkprobe.errors import GaveUp
+from pytest_vdkprobe.errors import GivenUpFailure
 from pytest_vdkprobe.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Events:
         """Judge a round; one in which the posting was given up ends a watch."""
         try:
             found.require()
-        except GaveUp as finding:
+        except GivenUpFailure as finding:
             if self._run.step is not None:
                 self._run.step.attach("gave_up", {"reason": finding.what})
             raise

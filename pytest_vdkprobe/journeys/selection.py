@@ -111,6 +111,7 @@ def _require_something(items: list[pytest.Item], config: pytest.Config) -> None:
     if items or not empty:
         return
     kinds = sorted({kind for _, kind in empty})
+    first = "jobs" if "jobs" in kinds else kinds[0]
     raise pytest.UsageError(
         str(
             ConfigError(
@@ -120,7 +121,7 @@ def _require_something(items: list[pytest.Item], config: pytest.Config) -> None:
                 file=config.stash[RUN_KEY].configuration.name,
                 key=" or ".join(f"[[{kind}]]" for kind in kinds),
                 expected="one entry at least",
-                to_try=f'add [[{kinds[0]}]] with a name = "..."',
+                to_try=f'add [[{first}]] with a name = "..."',
             )
         )
     )

@@ -13,7 +13,7 @@ import pytest
 from pytest_vdkprobe.errors import (
     ConfigError,
     Finding,
-    GaveUp,
+    GivenUpFailure,
     LoginError,
     NoEvidence,
     PlatformFailure,
@@ -247,7 +247,7 @@ def test_posts_that_fail_in_a_row_end_the_posting(sandbox: Sandbox, tmp_path: Pa
             done=lambda found: found.gave_up is not None,
             deadline=Deadline.after(LIMIT_S),
         ).value
-        with pytest.raises(GaveUp, match="3 posts in a row failed") as caught:
+        with pytest.raises(GivenUpFailure, match="3 posts in a row failed") as caught:
             found.require()
         assert "503 Service Unavailable" in str(caught.value)
         sent = made.look().sent
