@@ -97,6 +97,7 @@ class Round:
                 + f"\n{self._traces(self.overdue)}",
                 expected=f"each within {self.settings.within_s:g} s",
                 checked=self.place,
+                to_try="is what takes them from the collector to the listeners running?",
             )
         if self.settled == 0 and self._heard_lately():
             return
@@ -112,6 +113,10 @@ class Round:
             self.account.require(**{**allowed, "in_flight": NEVER})
         except Finding as finding:
             finding.checked = finding.checked or self.place
+            finding.to_try = finding.to_try or (
+                "look these events up where the pipeline logs them; what is no failure is "
+                "events.allow"
+            )
             wrong = self._wrong()
             if wrong:
                 finding.seen = f"{finding.seen}\n{self._traces(wrong)}"
@@ -134,7 +139,8 @@ class Round:
 
     def _traces(self, numbers: BitMap64) -> str:
         first = [number for number, _ in zip(numbers, range(TRACES_SHOWN), strict=False)]
-        named = [f"{number} {trace_id(self._expectation.run_id, number)}" for number in first]
+        of = self._expectation.run_id
+        named = [f"{number} (seqno {number + 1}): {trace_id(of, number)}" for number in first]
         return "traces: " + ", ".join(named)
 
     def _silence(self, account: Account) -> Iterator[str]:

@@ -46,7 +46,10 @@ class Events:
         else:
             found = self._stream.finish(deadline=self._deadline())
         if self._run.step is not None:
-            self._run.step.attach("account", found.to_dict())
+            told = found.to_dict()
+            if not self._stream.clean:
+                told["ledger"] = str(self._stream.books.path)
+            self._run.step.attach("account", told)
         return found
 
     def require(self, found: Round) -> None:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.records import ColumnType
 
 LOOK_S = 0.2
+REMEMBERED = 20_000
+"""Copies of which it is known how many there were: memory stays flat where all come twice."""
 
 
 class WebsocketReaderSettings(
@@ -221,6 +223,11 @@ class _Copies:
             return True
         copies = self._more.get((listener, seq), 1) + 1
         self._more[listener, seq] = copies
+        if len(self._more) > REMEMBERED:
+            # The oldest are first; who gets copies of these has other troubles.
+            for oldest in list(self._more)[: REMEMBERED // 2]:
+                del self._more[oldest]
+                self._most.pop(oldest[1], None)
         if copies <= self._most.get(seq, 1):
             return False
         self._most[seq] = copies

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from pytest_vdkprobe.endpoints.settings import EndpointTasksSettings
 from pytest_vdkprobe.endpoints.table import table
 from pytest_vdkprobe.endpoints.tally import Tally
 from pytest_vdkprobe.errors import LoginError, NoEvidence, PlatformFailure, TransportError
+from pytest_vdkprobe.sandbox.faults import FLAKINESS, Fault, Faults
 from pytest_vdkprobe.sandbox.server import Sandbox
 from pytest_vdkprobe.waiting import Deadline, wait_until
 
@@ -82,6 +84,24 @@ def test_each_way_to_be_bad_fails_as_many_tasks_as_it_hits(
         tally.require()
     assert said in str(caught.value), caught.value
     assert tally.failed[0].trace in str(caught.value)
+
+
+def test_every_fault_of_the_local_service_is_planted_here() -> None:
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert {name for name in FLAKINESS if f'"{name}"' not in text} == set()
+
+
+def test_lag_is_random_up_to_its_limit_and_repeatable() -> None:
+    def delays() -> list[float]:
+        faults = Faults(seed=3)
+        faults.plant(Fault(name="lag", delay_s=2.0))
+        found = [faults.on_call("GET", "/metadata/a") for _ in range(50)]
+        return [fault.delay_s or 0.0 for fault in found if fault is not None]
+
+    first = delays()
+    assert len(set(first)) == 50
+    assert 0 < min(first) < 0.5 < 1.5 < max(first) <= 2.0
+    assert delays() == first
 
 
 def test_calls_that_hang_delay_no_other(sandbox: Sandbox) -> None:

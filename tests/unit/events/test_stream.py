@@ -21,9 +21,10 @@ from pytest_vdkprobe.errors import (
 )
 from pytest_vdkprobe.events.stream import EventStream
 from pytest_vdkprobe.metrics.recorder import Recorder
+from pytest_vdkprobe.sandbox.faults import EVENT_LIES
 from pytest_vdkprobe.sandbox.server import Sandbox
 from pytest_vdkprobe.waiting import Deadline, wait_until
-from tests.unit.events.streams import LIMIT_S, run, seen, stream
+from tests.unit.events.streams import LIMIT_S, run, seen, stream, table
 
 POSTS = {"method": "POST", "path": "/collect/"}
 
@@ -74,6 +75,27 @@ def test_each_class_is_seen_when_its_fault_is_planted(
             found.require()
         assert said in str(caught.value), caught.value
         assert "/sandbox/events/" in str(caught.value)
+
+
+def test_every_fault_of_the_pipeline_is_planted_here() -> None:
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert {name for name in EVENT_LIES if f'"{name}"' not in text} == set()
+
+
+def test_pipeline_over_tls_wants_its_authority(tmp_path: Path) -> None:
+    with Sandbox(tls=True) as sandbox:
+        trust = {"ca_file": str(sandbox.ca_file)}
+        authorizer = table(sandbox)["reader"]["authorizer"] | trust
+        with stream(
+            sandbox, tmp_path, target=trust, reader={**trust, "authorizer": authorizer}
+        ) as made:
+            run(made).require()
+            assert made.place.count("https://") == made.place.count("wss://") == 1
+        with (
+            stream(sandbox, tmp_path, target=trust, reader={"authorizer": authorizer}) as made,
+            pytest.raises(TransportError, match="certificate"),
+        ):
+            made.open()
 
 
 def test_post_without_an_answer_is_unknown_until_it_is_seen(
@@ -392,7 +414,6 @@ def test_unusable_setting_is_named_with_a_remedy(
 ) -> None:
     from pytest_vdkprobe.config import from_tables
     from pytest_vdkprobe.events.find import find_problems
-    from tests.unit.events.streams import table
 
     configuration = from_tables("t.toml", {"events": [table(sandbox, **change)]}, environ={})
     (problem,) = find_problems(configuration)
