@@ -26,6 +26,8 @@ class Journal:
         self._descriptor: int | None = descriptor
         self._written = written
         """Bytes of whole lines."""
+        self._waiting = b""
+        """Lines that nobody has to wait for."""
 
     @classmethod
     def create(cls, path: Path, head: str, *, what: str) -> Self:
@@ -75,12 +77,20 @@ class Journal:
         os.ftruncate(descriptor, good)
         return cls(path, descriptor, what=what, written=good), lines
 
-    def write(self, text: str) -> None:
-        """Add a line."""
+    def write(self, text: str, *, soon: bool = False) -> None:
+        """Add a line; with `soon`, when the next one is, or at a `flush`."""
         if self._descriptor is None:
             raise ProbeError(f"The {self._what} is closed.", checked=str(self.path))
         raw = text.encode()
-        line = b"%s %08x\n" % (raw, zlib.crc32(raw))
+        self._waiting += b"%s %08x\n" % (raw, zlib.crc32(raw))
+        if not soon:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand to the kernel what waits."""
+        line, self._waiting = self._waiting, b""
+        if not line or self._descriptor is None:
+            return
         at = 0
         try:
             while at < len(line):
@@ -95,6 +105,7 @@ class Journal:
     def close(self) -> None:
         """Flush it to the disk. May be called again."""
         if self._descriptor is not None:
+            self.flush()
             os.fsync(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = None

@@ -135,8 +135,14 @@ class Ledger:
         self._journal.write(f"S {start_us}")
         self._head = msgspec.structs.replace(self._head, start_us=start_us)
 
-    def settle(self, seqs: Sequence[int], results: Sequence[SendResult]) -> None:
-        """What became of these, in the same order."""
+    def settle(
+        self, seqs: Sequence[int], results: Sequence[SendResult], *, soon: bool = False
+    ) -> None:
+        """What became of these, in the same order.
+
+        With `soon` that is written with the next line, or at a `flush`; a kill before leaves them
+        unknown, which they are for who takes over.
+        """
         if len(seqs) != len(results):
             raise ProbeError(
                 "A target gave another number of outcomes than it was given records.",
@@ -148,7 +154,11 @@ class Ledger:
             count = len(list(group))
             members = seqs[at : at + count]
             at += count
-            self._settle(members, result)
+            self._settle(members, result, soon=soon)
+
+    def flush(self) -> None:
+        """Write what `settle` was to write soon."""
+        self._journal.flush()
 
     def expectation(
         self, *, within_s: float, late_s: float, losses: Collection[str] = ()
@@ -169,17 +179,18 @@ class Ledger:
             losses=losses,
         )
 
-    def _settle(self, seqs: Sequence[int], result: SendResult) -> None:
+    def _settle(self, seqs: Sequence[int], result: SendResult, *, soon: bool) -> None:
         reason = " ".join(result.reason.split())[:LONGEST_REASON]
         letter = result.outcome[0].upper()
-        for first, last in ranges(seqs):
+        for first, last in ((seqs[0], seqs[0]),) if len(seqs) == 1 else ranges(seqs):
             if not self.sent.contains_range(first, last + 1):
                 raise ProbeError(
                     f"Records {first}-{last} have an outcome, but were never intended: a bug of "
                     "ours.",
                     checked=str(self.path),
                 )
-            self._journal.write(f"{letter} {first}-{last}" + (f" {reason}" if reason else ""))
+            line = f"{letter} {first}-{last}" + (f" {reason}" if reason else "")
+            self._journal.write(line, soon=soon)
             self._note(letter, first, last + 1, reason)
 
     def _note(self, letter: str, start: int, stop: int, reason: str) -> None:

@@ -300,7 +300,7 @@ class EventStream:
             self._posting -= 1
             if self._closed:
                 return  # an open post is unknown in the books, and stays so
-            self.books.ledger.settle([slot], [result])
+            self.books.ledger.settle([slot], [result], soon=True)
             good = result.outcome is Outcome.ACKNOWLEDGED
             self._errors = 0 if good else self._errors + 1
             if self._errors >= self.settings.max_consecutive_errors and self.gave_up is None:
@@ -329,6 +329,7 @@ class EventStream:
 
     def _expectation(self) -> Expectation:
         with self._writing:
+            self.books.ledger.flush()
             return self.books.ledger.expectation(
                 within_s=self.settings.within_s,
                 late_s=self.settings.late_s,

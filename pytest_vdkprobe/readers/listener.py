@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 LONGEST_PAUSE_S = 30.0
 LARGEST_MESSAGE = 16 * 1024 * 1024
-RECEIVE_S = 0.2
-"""How often a listener that hears nothing looks whether it is still wanted."""
+THROWN_OUT_S = 0.2
+"""A connection that ends sooner than this, with nothing heard, was none."""
 JOIN_S = 5.0
 CLOSE_S = 1.0
 
@@ -224,21 +224,23 @@ class Listener:
         self._stopped.set()
 
     def join(self) -> None:
-        """Wait for the thread."""
+        """Close the connection, which ends the thread's waiting, and wait for it."""
+        socket = self._socket
+        if socket is not None:
+            socket.close()
         if self._thread.is_alive():
             self._thread.join(JOIN_S)
-        elif self._socket is not None:
-            self._socket.close()
-            self._socket = None
 
     def story(self) -> str:
         """What it went through, where that is news: reconnects, trouble."""
         if not self.ends and not self.failures:
             return ""
-        now = "connected now" if self.connected else "not connected"
+        now = "connected now"
+        if not self.connected:
+            now = f"not connected, {self.failures} tries in a row failed"
         return (
             f"listener {self.number + 1}: {now}, {self.heard} events heard, its connection ended "
-            f"{self.ends} times, {self.failures} tries in a row failed; the last: {self.trouble}"
+            f"{self.ends} times; the last: {self.trouble}"
         )
 
     def _run(self) -> None:
@@ -273,26 +275,26 @@ class Listener:
         if socket is None:
             return
         self.connected = True
-        silent = Deadline.after(RECEIVE_S)
+        silent = Deadline.after(THROWN_OUT_S)
         heard_before = self.heard
         try:
             while not self._stopped.is_set():
-                try:
-                    message = socket.recv(timeout=RECEIVE_S)
-                except TimeoutError:
-                    self.failures = 0
-                    continue
+                # Without a limit, which would cost as much as the message: `join` closes it.
+                message = socket.recv()
                 self._add((self.number, message))
                 self.heard += 1
                 self.failures = 0
         except (ConnectionClosed, OSError) as exc:
-            self.ends += 1
-            self.trouble = _told(exc)
+            if not self._stopped.is_set():
+                self.ends += 1
+                self.trouble = _told(exc)
         self.connected = False
         self._socket = None
         if self.heard == heard_before and not silent.expired:
             # Let in and thrown out: as good as refused.
             self._failed()
+        else:
+            self.failures = 0
 
     def _failed(self) -> None:
         """One more try that came to nothing: wait longer than after the one before."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import msgspec
@@ -73,8 +74,10 @@ class StreamReader(ABC, Generic[T]):
             )
         self._observer.expectation = expectation
         # First what has come, then what is wrong: an account counts all there is.
-        for item, arrived_at_us in self._collector.taken():
-            self._observer.see_many(self._arrivals(item, arrived_at_us))
+        taken = self._collector.taken()
+        self._observer.see_many(
+            chain.from_iterable(self._arrivals(item, at_us) for item, at_us in taken)
+        )
         self._check()
         return self._observer.observation
 

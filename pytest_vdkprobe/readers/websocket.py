@@ -114,6 +114,7 @@ class WebsocketReader(StreamReader[tuple[int, "str | bytes"]]):
             for number in range(settings.listeners)
         ]
         self._copies = _Copies(settings.listeners)
+        self._names = [f"listener {number + 1}" for number in range(settings.listeners)]
 
     @property
     def place(self) -> str:
@@ -173,12 +174,10 @@ class WebsocketReader(StreamReader[tuple[int, "str | bytes"]]):
 
     def _arrivals(self, item: tuple[int, str | bytes], arrived_at_us: int) -> Iterable[Arrival]:
         number, message = item
-        seen = _event(decode(message), arrived_at_us, f"listener {number + 1}")
+        seen = _event(decode(message), arrived_at_us, self._names[number])
         if self._ours(seen) and type(seen.seq) is int and seen.seq >= 0:
-            if self._copies.is_new(number, seen.seq):
-                yield seen
-        elif number == self._speaker():
-            yield seen
+            return (seen,) if self._copies.is_new(number, seen.seq) else ()
+        return (seen,) if number == self._speaker() else ()
 
     def _speaker(self) -> int:
         """The listener that counts what is nobody's: the first that is connected."""
