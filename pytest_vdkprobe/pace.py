@@ -21,7 +21,7 @@ class Worker(Protocol):
     """Serves one slot at a time, in a thread of its own."""
 
     def serve(self, slot: int, due: float) -> None:
-        """Do what the slot is for; raises nothing."""
+        """Do what the slot is for; what it raises ends the schedule."""
 
     def close(self) -> None:
         """There are no more."""
@@ -35,7 +35,7 @@ class Errand(NamedTuple):
 
 
 class Pace:
-    """From `start()` to `close()`; `open_worker` is called for each worker, in its thread.
+    """From `start()` to `close()`; `open_worker` makes one, on the schedule's thread.
 
     `begin` is told of each slot before it is handed over, on the schedule's thread. With `limit`
     there are so many slots and none is missed: one that finds `at_once` under way waits.
@@ -56,6 +56,8 @@ class Pace:
         self.limit = limit
         self.missed = 0
         """Slots that nobody served."""
+        self.error: Exception | None = None
+        """What `begin` or a worker raised, which ended the schedule."""
         self.done = threading.Event()
         """All of a limited number were handed over."""
         self._name = name
@@ -135,11 +137,15 @@ class Pace:
             self.missed += 1
             return slot + 1
         due = start + slot * self.interval_s
-        self._begin(slot, due)
-        with self._lock:
-            self._busy += 1
-            queue = self._idle.pop() if self._idle else None
-        (queue or self._hire()).put((slot, due))
+        try:
+            self._begin(slot, due)
+            with self._lock:
+                self._busy += 1
+                queue = self._idle.pop() if self._idle else None
+            (queue or self._hire()).put((slot, due))
+        except Exception as exc:  # noqa: BLE001 - nobody is there to raise it to; it is asked for
+            self.error = exc
+            self.stop()
         return slot + 1
 
     def _hire(self) -> SimpleQueue[tuple[int, float] | None]:
@@ -153,7 +159,11 @@ class Pace:
     def _work(self, queue: SimpleQueue[tuple[int, float] | None], worker: Worker) -> None:
         try:
             while (given := queue.get()) is not None:
-                worker.serve(*given)
+                try:
+                    worker.serve(*given)
+                except Exception as exc:  # noqa: BLE001 - as above
+                    self.error = exc
+                    self.stop()
                 with self._lock:
                     self._busy -= 1
                     if self._stopped.is_set():

@@ -117,7 +117,9 @@ class TaskLoop:
         self._pace.start()
 
     def take(self) -> Tally:
-        """What has ended since the last call."""
+        """What has ended since the last call. Raises what ended the schedule: a bug of ours."""
+        if self._pace.error is not None:
+            raise self._pace.error
         with self._lock:
             ended = [self._ended.popleft() for _ in range(len(self._ended))]
             missed = self._pace.missed - self._missed_before

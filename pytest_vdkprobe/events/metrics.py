@@ -64,9 +64,6 @@ class EventMetrics:
         self._connected = recorder.gauge("probe_event_listeners_connected_count", app_id=app_id)
         self._missed = recorder.counter("vdkprobe_events_missed_slots_total", check=check)
         self._missed_before = self._missed.value
-        self._last_arrival = recorder.gauge(
-            "vdkprobe_events_last_arrival_timestamp_seconds", check=check
-        )
         self._base: Mapping[str, float] = {}
 
     def totals(self) -> dict[str, float]:
@@ -111,8 +108,6 @@ class EventMetrics:
             self._delivered.observe(took_s)
             self._flights.arrived(clock.monotonic_of(expectation.intended_us(seq)), took_s)
         fresh = account.since(before)
-        if fresh.seen:
-            self._last_arrival.set(time.time())
         if not arrived:
             # A table tells which came, and not when: at the latest now.
             for name in ("delivered", "late"):

@@ -20,7 +20,7 @@ from pytest_vdkprobe import clock
 from pytest_vdkprobe.accounting.account import reconcile
 from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
 from pytest_vdkprobe.accounting.profiles import profile
-from pytest_vdkprobe.errors import Finding
+from pytest_vdkprobe.errors import Finding, ProbeError
 from pytest_vdkprobe.events.books import Books
 from pytest_vdkprobe.events.findings import Round
 from pytest_vdkprobe.events.poster import Poster
@@ -40,6 +40,8 @@ LOOK_S = 0.1
 """How often a watch looks at a stream; a place that is asked (a database) less often."""
 ASK_S = 2.0
 LOOK_LIMIT_S = 30.0
+POST_LIMIT_S = 120.0
+"""Beyond the target's own limits: for one that has none."""
 CLOSE_S = 5.0
 
 
@@ -137,10 +139,11 @@ class EventStream:
         if self.books.resumed:
             passed = (time.monotonic() - at) / self.settings.interval_s
             first = max(self.books.ledger.next_seq, math.ceil(passed))
-            with self._reading:
-                self.look()
-                # Of what was under way nothing can be said, and no round is to blame for that.
-                self._judged = self._account
+            # Of what was under way nothing can be said, and no round is to blame for that; and what
+            # came of the others is in the metrics already.
+            metrics, self._metrics = self._metrics, None
+            self._judged = self.look()
+            self._metrics = metrics
         if self._metrics is not None:
             self._metrics.begin(self.books)
         self._pace.start(at=at, first=first)
@@ -213,7 +216,7 @@ class EventStream:
 
         def there(account: Account) -> bool:
             fresh = account.since(self._judged)
-            spoken = self.gave_up is not None or self._trouble is not None
+            spoken = bool(self.gave_up or self._trouble or self._pace.error)
             overdue = bool(self._overdue(account))
             return fresh.sent > fresh.in_flight or overdue or spoken or limit.expired
 
@@ -243,7 +246,7 @@ class EventStream:
                 listening=self._listening(),
                 heard_s=None if self._heard_at is None else time.monotonic() - self._heard_at,
                 missed=self._pace.missed,
-                trouble=self._trouble,
+                trouble=self._trouble or _as_finding(self._pace.error),
                 gave_up=self.gave_up,
                 expectation=self._expectation(),
             )
@@ -292,7 +295,7 @@ class EventStream:
         intended_us = self._intended_us(slot)
         record = self._profile.make(self.run_id, slot, sent_at_us=intended_us)
         try:
-            (result,) = target.send([record], deadline=Deadline.after(LOOK_LIMIT_S * 4))
+            (result,) = target.send([record], deadline=Deadline.after(POST_LIMIT_S))
         except Exception as exc:  # noqa: BLE001 - a bug of a target must not end the schedule
             result = SendResult(Outcome.UNKNOWN, f"{type(exc).__name__}: {exc}")
         took_s = (clock.now_us() - intended_us) / 1e6
@@ -325,7 +328,10 @@ class EventStream:
         if not isinstance(self.reader, StreamReader):
             pause_s = max(ASK_S, self.settings.interval_s / 2)
         while not self._stopped.wait(pause_s):
-            self.look()
+            try:
+                self.look()
+            except Exception as exc:  # noqa: BLE001 - it goes on, and the next round tells
+                self._trouble = _as_finding(exc)
 
     def _expectation(self) -> Expectation:
         with self._writing:
@@ -350,6 +356,13 @@ class EventStream:
         if connected is None:
             return None
         return int(connected), int(self.reader.settings.listeners)
+
+
+def _as_finding(exc: Exception | None) -> Finding | None:
+    """What ended a thread of ours: a full disk by its own words, a bug by its type."""
+    if exc is None or isinstance(exc, Finding):
+        return exc
+    return ProbeError(f"A bug of ours ended the stream of events: {type(exc).__name__}: {exc}")
 
 
 def _nothing() -> Observation:

@@ -6,6 +6,7 @@ posting and listening in between, and a round judges what has settled since the 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -102,7 +103,9 @@ def _made(name: str, run: Run) -> EventStream:
     pipeline = find(run.configuration, name, placeholders=run.placeholders)
     settings = pipeline.settings
     metrics = EventMetrics(run.metrics, settings, check=f"{SECTION}[{name}]")
-    file = f"{SECTION}-{plain(name)}"
+    # Two names may be alike once they are plain.
+    mark = "" if plain(name) == name else f"-{zlib.crc32(name.encode()):08x}"
+    file = f"{SECTION}-{plain(name)}{mark}"
     if run.state_folder is not None:
         books = Books.kept(settings, run.state_folder, file, totals=metrics.totals())
     else:

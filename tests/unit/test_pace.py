@@ -127,3 +127,15 @@ def test_errands_are_run_between_slots() -> None:
             "errands", lambda: len(moments), done=lambda n: n >= 3, deadline=Deadline.after(LIMIT_S)
         )
     assert served.slots == [0]
+
+
+def test_what_a_worker_raises_ends_the_schedule_and_is_kept() -> None:
+    class Broken(Served):
+        def serve(self, slot: int, due: float) -> None:
+            raise ValueError(slot)
+
+    with pace(Broken(), interval_s=0.01) as made:
+        made.start()
+        wait_until("the end", lambda: made.error, done=bool, deadline=Deadline.after(LIMIT_S))
+        assert made.stopped
+        assert str(made.error) == "0"

@@ -17,6 +17,7 @@ from pytest_vdkprobe.errors import (
     LoginError,
     NoEvidence,
     PlatformFailure,
+    ProbeError,
     TransportError,
 )
 from pytest_vdkprobe.events.stream import EventStream
@@ -275,6 +276,29 @@ def test_posts_that_fail_in_a_row_end_the_posting(sandbox: Sandbox, tmp_path: Pa
         sent = made.look().sent
         seen(made, 2)
         assert made.look().sent == sent
+
+
+def test_ledger_that_can_not_be_written_ends_the_posting_with_its_own_words(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stream(sandbox, tmp_path, watch=True) as made:
+        made.open()
+        made.start()
+        seen(made, 3)
+        full = ProbeError("The ledger can't be written: No space left on device.")
+
+        def intend(_seqs: range) -> None:
+            raise full
+
+        monkeypatch.setattr(made.books.ledger, "intend", intend)
+        found = wait_until(
+            "the end of it",
+            made.take,
+            done=lambda found: found.trouble is not None,
+            deadline=Deadline.after(LIMIT_S),
+        ).value
+        with pytest.raises(ProbeError, match="No space left"):
+            found.require()
 
 
 def test_clock_that_steps_by_an_hour_changes_nothing(
