@@ -159,8 +159,9 @@ def test_before_anything_is_due_there_is_no_evidence(sandbox: Sandbox, tmp_path:
 def test_websocket_that_closes_again_and_again_is_told_with_what_it_lost(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    sandbox.plant("events-closes", delay_s=0.1)
-    reader = {"listeners": 1, "backoff_s": 0.05}
+    sandbox.plant("events-closes", delay_s=0.05)
+    # Thrown out so soon it waits, and what comes meanwhile is lost on it.
+    reader = {"listeners": 1, "backoff_s": 0.2}
     with stream(sandbox, tmp_path, within_s=1.0, reader=reader, events=40) as made:
         found = run(made)
         assert found.account.lost > 0
