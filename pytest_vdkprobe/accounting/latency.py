@@ -25,12 +25,16 @@ class Latency:
         from hdrh.histogram import HdrHistogram  # noqa: PLC0415 - only who measures loads it
 
         self._histogram: Any = HdrHistogram(1, LONGEST_US, DIGITS)
+        self._longest_us = 0
+        """As it was, unlike what the histogram keeps of it."""
 
     def __len__(self) -> int:
         return int(self._histogram.get_total_count())
 
     def add(self, durations_us: Iterable[int]) -> None:
         """Count these."""
+        durations_us = list(durations_us)
+        self._longest_us = max(self._longest_us, max(durations_us, default=0))
         rounded = Counter(
             us if us < EXACT_BELOW else us >> (shift := us.bit_length() - PRECISION_BITS) << shift
             for us in durations_us
@@ -39,7 +43,12 @@ class Latency:
             self._histogram.record_value(min(max(us, 0), LONGEST_US), count)
 
     def at(self, percentile: float) -> float:
-        """Seconds that so many percent of them did not exceed; 0 when there are none."""
+        """Seconds that so many percent of them did not exceed; 0 when there are none.
+
+        The longest (100) is exact.
+        """
+        if percentile >= 100:
+            return self._longest_us / 1e6
         return float(self._histogram.get_value_at_percentile(percentile)) / 1e6
 
     def to_dict(self) -> dict[str, float]:
