@@ -125,6 +125,7 @@ class DataplatformProbe:
             "within_s": WITHIN_S,
             "late_s": max(0.0, dismiss_s - WITHIN_S),
             "allow": {"foreign": ANOTHERS},
+            "table_s": TABLE_S if _yes(environ, "LOCAL_RUN") else 0.0,
         }
         if environ.get("MAX_CONSECUTIVE_ERRORS"):
             entry["max_consecutive_errors"] = self._whole("MAX_CONSECUTIVE_ERRORS")

@@ -42,6 +42,8 @@ class EventsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """So many posts in a row that fail end the posting, and a watch."""
     at_once: int = 16
     """How many posts may be under way; a slot that finds so many is missed."""
+    table_s: float = 0.0
+    """How often a watch prints the table of the newest events; 0: never."""
     allow: dict[str, int] = {}
     """How many of each class are no failure, in a run or in a round of a watch."""
 
@@ -53,7 +55,7 @@ class EventsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
                 raise ValueError(f"{name}: must be at least 1")
         if not 0 < self.within_s < float("inf"):
             raise ValueError("within_s: must be more than 0 seconds")
-        for name in ("late_s", "quiet_s"):
+        for name in ("late_s", "quiet_s", "table_s"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name}: must be 0 seconds or more")
         for name, count in self.allow.items():

@@ -24,6 +24,7 @@ from pytest_vdkprobe.errors import Finding, ProbeError
 from pytest_vdkprobe.events.books import Books
 from pytest_vdkprobe.events.findings import Round
 from pytest_vdkprobe.events.poster import Poster
+from pytest_vdkprobe.events.table import MOST_ROWS, table
 from pytest_vdkprobe.pace import Pace
 from pytest_vdkprobe.readers.stream import StreamReader
 from pytest_vdkprobe.waiting import Deadline, wait_until
@@ -49,7 +50,7 @@ class EventStream:
     """`open()`, `start()`, then `finish()` in a run or `take()` in each round of a watch.
 
     `limit`: how many are posted; None goes on. `make_end` makes the target and the reader of a run
-    id; `metrics` hear of everything.
+    id; `metrics` hear of everything, and `say` prints the table of the newest now and then.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class EventStream:
         make_end: Callable[[Side, str], Any],
         limit: int | None,
         metrics: EventMetrics | None = None,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self.settings = settings
         self.books = books
@@ -82,6 +84,9 @@ class EventStream:
         """Microseconds of the events that came since the last round."""
         self._arrived: list[tuple[int, int]] = []
         """Number and microseconds of those that came since the last look."""
+        self._newest: dict[int, int] = {}
+        """Number and microseconds of the last that came, for the table."""
+        self._say = say
         self._heard_at: float | None = None
         self._posting = 0
         self._errors = 0
@@ -322,14 +327,29 @@ class EventStream:
     def _hear(self, seq: int, took_us: int) -> None:
         """The reader tells of a first arrival, within a look."""
         self._arrived.append((seq, took_us))
+        self._newest[seq] = took_us
+        if len(self._newest) > 2 * MOST_ROWS:
+            del self._newest[next(iter(self._newest))]
+
+    def _print(self) -> None:
+        if self._say is not None and self._account is not None:
+            shown = table(
+                self.settings.name, self._account, self._expectation(), dict(self._newest)
+            )
+            self._say(shown)
 
     def _watch(self) -> None:
         pause_s = LOOK_S
         if not isinstance(self.reader, StreamReader):
             pause_s = max(ASK_S, self.settings.interval_s / 2)
+        every_s = self.settings.table_s
+        printing = Deadline.after(every_s or math.inf)
         while not self._stopped.wait(pause_s):
             try:
                 self.look()
+                if printing.expired:
+                    self._print()
+                    printing = Deadline.after(every_s)
             except Exception as exc:  # noqa: BLE001 - it goes on, and the next round tells
                 self._trouble = _as_finding(exc)
 

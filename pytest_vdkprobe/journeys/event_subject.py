@@ -117,4 +117,5 @@ def _made(name: str, run: Run) -> EventStream:
         make_end=partial(pipeline.make, leases=run.leases),
         limit=settings.events if run.lasting is None else None,
         metrics=metrics,
+        say=run.say,
     )

@@ -115,6 +115,7 @@ def events(*, url: str, login: dict[str, Any] | None, ca_file: Path | None) -> l
             "within_s": 5.0,
             "late_s": 5.0,
             "quiet_s": 0.3,
+            "table_s": 30.0,
             "target": {
                 "kind": "http",
                 "url": f"{base}/collect/sandbox/1",

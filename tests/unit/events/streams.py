@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ def stream(
     *,
     watch: bool = False,
     recorder: Recorder | None = None,
+    say: Callable[[str], None] | None = None,
     **given: Any,
 ) -> Iterator[EventStream]:
     """A stream that is not opened yet; in a watch its books lie in the folder."""
@@ -61,6 +62,7 @@ def stream(
         make_end=lambda side, run_id: pipeline.make(side, run_id, leases=None),
         limit=None if watch else settings.events,
         metrics=metrics,
+        say=say,
     )
     try:
         yield made

@@ -29,6 +29,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "processes",
             "clock",
             "pace",
+            "plaintable",
             "tracing",
             "workers",
             "metrics",
