@@ -47,7 +47,7 @@ from pytest_vdkprobe.routes.route import Route
 from pytest_vdkprobe.secrets import Secret, redact
 from pytest_vdkprobe.targets.target import Target
 from pytest_vdkprobe.verdicts import Verdict
-from pytest_vdkprobe.waiting import Deadline, wait_until
+from pytest_vdkprobe.waiting import Deadline, Pace, wait_until
 
 __all__ = [
     "Account",
@@ -73,6 +73,7 @@ __all__ = [
     "NoEvidence",
     "Observation",
     "Outcome",
+    "Pace",
     "Passage",
     "Pipeline",
     "PipelineAccount",

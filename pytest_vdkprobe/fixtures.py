@@ -2,19 +2,23 @@
 
 The chain runs value -> factory -> thing: `vdk_configuration` -> `vdk_control_settings` ->
 `vdk_http`, `vdk_auth` -> `vdk_control` -> `vdk_job`. Override the link that you want to change; the
-later ones follow.
+later ones follow. So it is for a job, `vdk_load_template` -> `vdk_job`, and for a route,
+`vdk_make_target`, `vdk_make_reader`, `vdk_ledger_folder` -> `vdk_route`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_vdkprobe.journeys.run import RUN_KEY, Run
+from pytest_vdkprobe.waiting import Pace, set_pace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import requests
 
     from pytest_vdkprobe.accounting.profiles import Profile
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.control.auth import Auth
     from pytest_vdkprobe.control.client import ControlClient
     from pytest_vdkprobe.control.settings import ControlSettings
+    from pytest_vdkprobe.jobs.template import JobTemplate
     from pytest_vdkprobe.journeys.data_job import DataJobSubject
     from pytest_vdkprobe.journeys.endpoint_subject import EndpointTasks
     from pytest_vdkprobe.journeys.event_subject import Events
@@ -32,7 +37,9 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.metrics.recorder import Recorder
     from pytest_vdkprobe.pipelines.pipeline import Pipeline
     from pytest_vdkprobe.pipelines.settings import Interruption
+    from pytest_vdkprobe.readers.reader import Reader
     from pytest_vdkprobe.routes.route import Route
+    from pytest_vdkprobe.targets.target import Target
 
 
 USE_CONTROL = {"vdk_control", "vdk_tables"}
@@ -129,8 +136,63 @@ def vdk_control(
         yield client
 
 
+@pytest.fixture(scope="session")
+def vdk_wait_policy() -> Pace:
+    """How often waits look: soon at first, then ever less, at last every 5 s.
+
+    Session scope. Override it with another `Pace`, for a platform that should be asked less often;
+    how long a wait may take is said by the limits of its step.
+    """
+    return Pace()
+
+
+@pytest.fixture(scope="session")
+def vdk_load_template() -> Callable[..., JobTemplate]:
+    """What loads a job's folder: called as jobs.template.load_template, returns a JobTemplate.
+
+    Session scope. Override it to change every job on its way to the platform: wrap this one, and
+    `msgspec.structs.replace` its `files`, say.
+    """
+    from pytest_vdkprobe.jobs.template import load_template  # noqa: PLC0415 - inert unless used
+
+    return load_template
+
+
+@pytest.fixture(scope="session")
+def vdk_make_target() -> Callable[..., Target]:
+    """What makes a route's target: called with its kind, its settings, `leases` and `base_dir`.
+
+    Session scope. Override it to wrap every target, or to make another in its place.
+    """
+    from pytest_vdkprobe.routes.kinds import make_end  # noqa: PLC0415 - inert unless used
+
+    return make_end
+
+
+@pytest.fixture(scope="session")
+def vdk_make_reader() -> Callable[..., Reader]:
+    """What makes a route's reader; as `vdk_make_target`."""
+    from pytest_vdkprobe.routes.kinds import make_end  # noqa: PLC0415 - inert unless used
+
+    return make_end
+
+
+@pytest.fixture(scope="session")
+def vdk_ledger_folder(vdk_run: Run) -> Path:
+    """Where ledgers lie, which say of each record what its sender was told.
+
+    Session scope. Default: `run.report_folder`. Override it to keep them elsewhere.
+    """
+    return vdk_run.report_folder
+
+
 @pytest.fixture(scope="module")
-def vdk_job(vdk_subject: str, vdk_control: ControlClient, vdk_run: Run) -> Iterator[DataJobSubject]:
+def vdk_job(
+    vdk_subject: str,
+    vdk_control: ControlClient,
+    vdk_run: Run,
+    vdk_load_template: Callable[..., JobTemplate],
+) -> Iterator[DataJobSubject]:
     """The configured data job of this journey, removed at the end whatever happened.
 
     Module scope: one for each journey. Its cleanup has its own time limit (`run.cleanup_timeout_s`)
@@ -138,7 +200,7 @@ def vdk_job(vdk_subject: str, vdk_control: ControlClient, vdk_run: Run) -> Itera
     """
     from pytest_vdkprobe.journeys.data_job import open_subject  # noqa: PLC0415 - inert unless used
 
-    with open_subject(vdk_subject, vdk_control, vdk_run) as subject:
+    with open_subject(vdk_subject, vdk_control, vdk_run, load=vdk_load_template) as subject:
         yield subject
 
 
@@ -155,7 +217,15 @@ def vdk_run_test(vdk_job: DataJobSubject, vdk_run: Run) -> Iterator[JobRunTest]:
 
 
 @pytest.fixture(scope="module")
-def vdk_route(vdk_subject: str, vdk_run: Run) -> Iterator[Route]:
+def vdk_route(
+    vdk_subject: str,
+    vdk_run: Run,
+    *,
+    vdk_configuration: Configuration,
+    vdk_make_target: Callable[..., Target],
+    vdk_make_reader: Callable[..., Reader],
+    vdk_ledger_folder: Path,
+) -> Iterator[Route]:
     """The configured route of this journey: `send(profile)`, `reconcile(passage)`, `allowed`.
 
     Module scope: one for each journey; each profile has its own table, topic or file. What it
@@ -164,7 +234,13 @@ def vdk_route(vdk_subject: str, vdk_run: Run) -> Iterator[Route]:
     """
     from pytest_vdkprobe.journeys.route_subject import open_route  # noqa: PLC0415 - if wanted
 
-    with open_route(vdk_subject, vdk_run) as route:
+    with open_route(
+        vdk_subject,
+        vdk_run,
+        configuration=vdk_configuration,
+        folder=vdk_ledger_folder,
+        make={"target": vdk_make_target, "reader": vdk_make_reader},
+    ) as route:
         yield route
 
 
@@ -280,8 +356,9 @@ def vdk_interruption(request: pytest.FixtureRequest) -> Interruption:
 
 
 @pytest.fixture(autouse=True)
-def _vdk_bind_step(request: pytest.FixtureRequest, vdk_run: Run) -> None:
+def _vdk_bind_step(request: pytest.FixtureRequest, vdk_run: Run, vdk_wait_policy: Pace) -> None:
     """Give the client the running step's deadline and op id, before the step's first call."""
+    set_pace(vdk_wait_policy)
     if not USE_CONTROL.intersection(request.fixturenames) or vdk_run.step is None:
         return
     if "control" not in vdk_run.configuration:

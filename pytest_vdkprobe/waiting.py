@@ -12,8 +12,9 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from pytest_vdkprobe.errors import WaitFailure
 from pytest_vdkprobe.secrets import redact
@@ -29,6 +30,22 @@ LONGEST_SECRET = 8192
 """Half a secret is not recognised, so a long text is cut this far behind, masked, and cut again."""
 LONGEST_STATE = 300
 """Characters kept of a state: a service may answer megabytes."""
+
+
+class Pace(NamedTuple):
+    """How often a wait looks, where its caller does not say: soon at first, then ever less."""
+
+    first_pause_s: float = FIRST_PAUSE_S
+    longest_pause_s: float = LONGEST_PAUSE_S
+
+
+_pace: ContextVar[Pace] = ContextVar("vdkprobe_pace", default=Pace())  # noqa: B039 - a tuple
+
+
+def set_pace(pace: Pace) -> None:
+    """Let the waits of this thread look so often, from now on."""
+    _pace.set(pace)
+
 
 _log = logging.getLogger(__name__)
 
@@ -128,8 +145,8 @@ def wait_until(
     expected: str | None = None,
     checked: str | None = None,
     to_try: str | None = None,
-    first_pause_s: float = FIRST_PAUSE_S,
-    longest_pause_s: float = LONGEST_PAUSE_S,
+    first_pause_s: float | None = None,
+    longest_pause_s: float | None = None,
 ) -> Waited[T]:
     """Poll until `done(value)`, at least once, at most until `deadline`.
 
@@ -139,7 +156,9 @@ def wait_until(
     started = time.monotonic()
     limit_s = deadline.remaining_s()
     history: list[Sighting] = []
-    pause_s = first_pause_s
+    pace = _pace.get()
+    pause_s = pace.first_pause_s if first_pause_s is None else first_pause_s
+    longest_s = pace.longest_pause_s if longest_pause_s is None else longest_pause_s
     polls = 0
     while True:
         value = poll()
@@ -160,7 +179,7 @@ def wait_until(
                 to_try=to_try,
             )
         time.sleep(min(pause_s, left_s))
-        pause_s = min(pause_s * GROWTH, longest_pause_s)
+        pause_s = min(pause_s * GROWTH, longest_s)
 
 
 def pause(seconds: float, *, deadline: Deadline | None = None) -> None:

@@ -8,12 +8,13 @@ itself is checked against what the job itself left behind, in its log and in its
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_vdkprobe.errors import ConfigError, NoEvidence, PlatformFailure
 from pytest_vdkprobe.jobs.secret_values import opened
+from pytest_vdkprobe.jobs.template import JobTemplate, load_template
 from pytest_vdkprobe.journeys import belongings
 from pytest_vdkprobe.journeys.compare import short
 from pytest_vdkprobe.journeys.live_job import LiveJob
@@ -30,12 +31,16 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.journeys.steps import StepRecord
 
 T = TypeVar("T")
+Load = Callable[..., JobTemplate]
 
 
 class DataJobSubject:
     """A configured job on its way through the platform; built by the fixture `vdk_job`."""
 
-    def __init__(self, client: ControlClient, run: Run, settings: JobSettings) -> None:
+    def __init__(
+        self, client: ControlClient, run: Run, settings: JobSettings, *, load: Load = load_template
+    ) -> None:
+        self._load_template = load
         self.client = client
         self.run_context = run
         self.settings = settings
@@ -341,10 +346,8 @@ class DataJobSubject:
         return job
 
     def _live_job(self, settings: JobSettings) -> LiveJob:
-        from pytest_vdkprobe.jobs.template import load_template  # noqa: PLC0415 - reads the folder
-
         run = self.run_context
-        template = load_template(
+        template = self._load_template(
             settings.source,
             settings=settings,
             team=self.client.settings.team,
@@ -376,14 +379,16 @@ def _made(value: T | None) -> T:
 
 
 @contextmanager
-def open_subject(name: str, client: ControlClient, run: Run) -> Iterator[DataJobSubject]:
+def open_subject(
+    name: str, client: ControlClient, run: Run, *, load: Load = load_template
+) -> Iterator[DataJobSubject]:
     """The subject of a configured job; what it created is removed when the block ends."""
     from pytest_vdkprobe.jobs.settings import JobSettings  # noqa: PLC0415 - loads msgspec
 
     settings = next(
         job for job in run.configuration.sections("jobs", JobSettings) if job.name == name
     )
-    subject = DataJobSubject(client, run, settings)
+    subject = DataJobSubject(client, run, settings, load=load)
     try:
         yield subject
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,13 @@ from pytest_vdkprobe.journeys.scenarios import Journey
 from pytest_vdkprobe.waiting import Deadline
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_vdkprobe.config import Configuration
     from pytest_vdkprobe.control.client import ControlClient
     from pytest_vdkprobe.journeys.route_job import RouteJob
     from pytest_vdkprobe.journeys.run import Run
+    from pytest_vdkprobe.routes.kinds import MakeEnd, Side
     from pytest_vdkprobe.routes.route import Route
     from pytest_vdkprobe.routes.settings import RouteSettings
 
@@ -25,8 +29,15 @@ DIRECT = "direct"
 
 
 @contextmanager
-def open_route(name: str, run: Run) -> Iterator[Route]:
-    """The route called `name`, and its removal."""
+def open_route(
+    name: str,
+    run: Run,
+    *,
+    configuration: Configuration | None = None,
+    folder: Path | None = None,
+    make: Mapping[Side, MakeEnd] | None = None,
+) -> Iterator[Route]:
+    """The route called `name`, and its removal; the rest is what a user may have overridden."""
     from pytest_vdkprobe.journeys.cleanup import sweep_before  # noqa: PLC0415 - inert unless used
     from pytest_vdkprobe.leases import Renewer  # noqa: PLC0415 - inert unless used
     from pytest_vdkprobe.routes.route import Route  # noqa: PLC0415 - as above
@@ -41,11 +52,12 @@ def open_route(name: str, run: Run) -> Iterator[Route]:
             run.step.attach("account", account)
 
     route = Route(
-        run.configuration,
+        configuration or run.configuration,
         name,
         run_id=run.run_id,
         leases=run.leases,
-        folder=run.report_folder,
+        folder=folder or run.report_folder,
+        make=make,
         placeholders=run.placeholders,
         deadline=deadline,
         tell=tell,

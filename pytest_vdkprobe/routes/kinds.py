@@ -97,6 +97,16 @@ def kind_of(side: Side, name: str, *, file: str | None = None, key: str | None =
     return found
 
 
+MakeEnd = Callable[..., Any]
+"""What makes an end of a route: called with its kind, its settings, and by keyword with `leases`
+and `base_dir`."""
+
+
+def make_end(kind: Kind, settings: Any, **more: Any) -> Any:
+    """A target or reader, as its kind makes it."""
+    return kind.make(settings, **more)
+
+
 def require_end(side: Side, made: Any, kind: Kind) -> Any:
     """What a kind has made, if it is one: a function shows only now what it makes."""
     missing = [one for one in (*METHODS[side], "losses") if not hasattr(made, one)]

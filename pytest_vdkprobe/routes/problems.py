@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections import ChainMap
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_vdkprobe.accounting.profiles import profile
+from pytest_vdkprobe.config.nearest import did_you_mean
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.jobs.template import load_template
 from pytest_vdkprobe.routes.by_job import problems as of_job
 from pytest_vdkprobe.routes.kinds import SIDES, Side, kind_of
+from pytest_vdkprobe.routes.route import PLACES
 from pytest_vdkprobe.routes.settings import JOB, RouteSettings
 
 if TYPE_CHECKING:
@@ -89,7 +92,20 @@ def _check_end(
     name = configuration.sections("routes", RouteSettings)[index]
     end = name.target if side == "target" else name.reader
     kind = kind_of(side, end.kind, file=configuration.name, key=".".join((*key, "kind")))
-    return configuration.table(key, kind.settings, placeholders=placeholders)
+    settings = configuration.table(key, kind.settings, placeholders=placeholders)
+    table = configuration.table(key, dict[str, Any], placeholders=placeholders)
+    for place in PLACES:
+        for unknown in re.findall(r"\{([a-z_]+)\}", str(table.get(place, ""))):
+            known = sorted({*placeholders})
+            raise ConfigError(
+                f"Nothing is known to fill in for {{{unknown}}}.",
+                file=configuration.name,
+                key=".".join((*key, place)),
+                value=table[place],
+                expected="one of " + ", ".join(f"{{{one}}}" for one in known),
+                to_try=did_you_mean(unknown, known),
+            )
+    return settings
 
 
 def _raised(act: Callable[[], object]) -> list[ConfigError]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.readers.returned import ReturnedFileReader
 from pytest_vdkprobe.routes.by_job import MADE_HERE, Instructions, PlaceOnly, instructions
-from pytest_vdkprobe.routes.kinds import SIDES, Kind, Side, kind_of, require_end
+from pytest_vdkprobe.routes.kinds import SIDES, Kind, MakeEnd, Side, kind_of, make_end, require_end
 from pytest_vdkprobe.routes.passage import Passage
 from pytest_vdkprobe.routes.settings import DIRECT, JOB, ByJob, RouteSettings
 from pytest_vdkprobe.waiting import Deadline
@@ -58,6 +58,7 @@ class Route:
         run_id: str,
         leases: LeaseStore | None = None,
         folder: Path,
+        make: Mapping[Side, MakeEnd] | None = None,
         placeholders: Mapping[str, str] | None = None,
         deadline: Callable[[], Deadline] | None = None,
         tell: Callable[[dict[str, Any]], None] | None = None,
@@ -67,6 +68,7 @@ class Route:
         self.run_id = run_id
         self._leases = leases
         self._folder = folder
+        self._make = make or {}
         self._placeholders = placeholders or {}
         self._deadline = deadline or (lambda: Deadline.after(UNLIMITED_S))
         self._tell = tell or (lambda _told: None)
@@ -197,8 +199,9 @@ class Route:
         key = ("routes", str(self.index), side)
         kind = self._kind(side)
         settings = self.configuration.table(key, kind.settings, placeholders=placeholders)
-        made = kind.make(settings, leases=self._leases, base_dir=self.configuration.base_dir)
-        return require_end(side, made, kind)
+        more = {"leases": self._leases, "base_dir": self.configuration.base_dir}
+        make: MakeEnd = self._make.get(side, make_end)
+        return require_end(side, make(kind, settings, **more), kind)
 
     def _kind(self, side: Side) -> Kind:
         name = getattr(self.settings, side).kind
