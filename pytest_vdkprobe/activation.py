@@ -36,7 +36,14 @@ from pytest_vdkprobe.observe.redaction import Redaction
 from pytest_vdkprobe.observe.summary import Summary
 from pytest_vdkprobe.options import given_options, option, option_with_source, path_option
 from pytest_vdkprobe.problems import find_problems
-from pytest_vdkprobe.remembering import Memory, as_text, known_to_workers, memory, remember
+from pytest_vdkprobe.remembering import (
+    HISTORY_KEY,
+    Memory,
+    as_text,
+    known_to_workers,
+    memory,
+    remember,
+)
 from pytest_vdkprobe.secrets import redact
 from pytest_vdkprobe.watching import pushing, watching
 
@@ -66,6 +73,7 @@ def activate(config: pytest.Config) -> None:
     except ProbeError as problem:
         raise pytest.UsageError(redact(str(problem))) from problem
     config.stash[RUN_KEY] = run
+    config.stash[HISTORY_KEY] = asked.address
     child = config.pluginmanager.get_plugin(WATCH_CHILD)
     watched = child is None and bool(option(config, "watch"))
     if child is None and not watched:

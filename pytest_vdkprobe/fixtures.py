@@ -8,7 +8,7 @@ later ones follow. So it is for a job, `vdk_load_template` -> `vdk_job`, and for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.control.auth import Auth
     from pytest_vdkprobe.control.client import ControlClient
     from pytest_vdkprobe.control.settings import ControlSettings
+    from pytest_vdkprobe.history.runs import PastJourney
     from pytest_vdkprobe.jobs.template import JobTemplate
     from pytest_vdkprobe.journeys.data_job import DataJobSubject
     from pytest_vdkprobe.journeys.endpoint_subject import EndpointTasks
@@ -134,6 +135,20 @@ def vdk_control(
     ):
         vdk_run.swept += sweep_before(vdk_run, client)
         yield client
+
+
+@pytest.fixture(scope="session")
+def vdk_history(pytestconfig: pytest.Config, vdk_run: Run) -> Mapping[str, PastJourney]:
+    """What is remembered: of each journey, by its id, the last run in which it was good.
+
+    Session scope: one look, before this run is written down. Empty where no history is kept
+    (`--vdk-history=off`). Override it to compare with something else.
+    """
+    from pytest_vdkprobe.observe.history import good_journeys  # noqa: PLC0415 - inert unless used
+    from pytest_vdkprobe.remembering import HISTORY_KEY  # noqa: PLC0415 - as above
+
+    address = pytestconfig.stash.get(HISTORY_KEY, None)
+    return {} if address is None else good_journeys(address, vdk_run)
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,10 @@ class Memory(NamedTuple):
     changed: bool
 
 
+HISTORY_KEY: pytest.StashKey[Address | None] = pytest.StashKey()
+"""Where pytest's config keeps the history's address; None where none is kept."""
+
+
 def memory(history: tuple[Any, str], compare: tuple[Any, str], *, changed: bool) -> Memory:
     """From each option's value and source. Raises ConfigError for what can't be."""
     text, source = str(history[0] or "").strip(), history[1]

@@ -106,3 +106,16 @@ def test_a_placeholder_that_nothing_fills_in_is_refused(probe: Probe) -> None:
     assert "Nothing is known to fill in for {profil}." in text
     assert "routes.0.target.path" in text
     assert "did you mean profile?" in text
+
+
+def test_what_is_remembered_is_there_for_a_step_to_compare_with(probe: Probe) -> None:
+    probe.scenario(
+        "@step\ndef test_past(vdk_history, vdk_step):\n"
+        "    past = vdk_history.get('mine[hello-platform]')\n"
+        "    vdk_step.evidence('none' if past is None else ' '.join(sorted(past.passed)))\n"
+    )
+    history = "--vdk-history=sqlite:///past.db"
+    assert report_of(probe, "test_mine.py", history)["past"]["evidence"] == ["none"]
+    assert report_of(probe, "test_mine.py", history)["past"]["evidence"] == ["past"]
+    off = report_of(probe, "test_mine.py", "--vdk-history=off")
+    assert off["past"]["evidence"] == ["none"]
