@@ -167,8 +167,8 @@ class Summary:
     def _tell_journey(self, journey: str) -> None:
         terminal = self._terminal
         steps = self.results.journeys[journey]
-        verdict = self.results.verdict_of(journey)
-        _, _, word, markup = WORDS[verdict]
+        skipped = all(step["verdict"] == SKIPPED for step in steps)
+        _, _, word, markup = WORDS[SKIPPED if skipped else self.results.verdict_of(journey)]
         took_s = sum(step.get("duration_s", 0) for step in steps)
         passed = sum(step["verdict"] == Verdict.PASS for step in steps)
         title = f"{journey}  {word}  {passed} of {len(steps)} steps passed, {took_s:.1f} s"

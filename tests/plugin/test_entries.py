@@ -47,6 +47,7 @@ def test_a_limit_of_an_entry_goes_before_that_of_the_run(probe: Probe) -> None:
 def test_a_whole_entry_is_skipped_with_its_reason(probe: Probe) -> None:
     steps, text = played(probe, THREE, 'skip = "moves to the new cluster in May"', ret=7)
     assert words(steps) == "skipped skipped skipped"
+    assert "mine[hello-platform]  SKIPPED  0 of 3 steps passed" in text
     assert "by configuration: moves to the new cluster in May" in text
 
 
