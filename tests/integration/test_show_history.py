@@ -33,5 +33,8 @@ def test_the_demonstration_finds_every_edit(tmp_path: Path) -> None:
         "moved           TRANSFORM  orders.json (was orders.json in LOAD)\n",
         "changed         TRANSFORM  weekly.sql\n",
         "the source was empty\n",
+        "to watch       heartbeat[hello-platform]::upload: ",
+        "changed        heartbeat[hello-platform]: configuration/sandbox.faults added\n",
+        "vdkprobe changed: left out  heartbeat[hello-platform]: nothing changed since run ",
     ):
         assert told in done.stdout
