@@ -16,6 +16,7 @@ import pytest
 from pytest_vdkprobe.journeys.judging import SKIPPED
 from pytest_vdkprobe.journeys.results import Results, Step
 from pytest_vdkprobe.journeys.session import BAD, wants_traceback
+from pytest_vdkprobe.observe import pipelines
 from pytest_vdkprobe.observe.accounts import table
 from pytest_vdkprobe.verdicts import Verdict
 
@@ -136,6 +137,11 @@ class Summary:
         if accounts:
             terminal.section("every record accounted for", sep="=")
             for line in accounts:
+                terminal.write_line(line)
+        checks = pipelines.tables(s for steps in self.results.journeys.values() for s in steps)
+        if checks:
+            terminal.section("every check of a pipeline accounted for", sep="=")
+            for line in checks:
                 terminal.write_line(line)
         interrupted = self.results.run.interrupted
         if interrupted is not None:

@@ -206,7 +206,8 @@ class Pipeline:
                 f" rows, {known} delivered again"
             ),
         ]
-        return account, [*lines, *self._availability()]
+        self._tell({**account.to_dict(), "websites": self._availability()})
+        return account, lines
 
     def remove(self) -> list[str]:
         """End what still runs, delete what was created, see it gone; a line for each."""
@@ -345,16 +346,19 @@ class Pipeline:
             due |= {Id(site, slot) for slot in range(first, end + 1, interval)}
         return due
 
-    def _availability(self) -> list[str]:
-        """A line for each website: its checks, and how many found it as one wants it."""
+    def _availability(self) -> list[dict[str, Any]]:
+        """Of each website its checks, and how many found it as one wants it."""
         rows = self._own(self._tables.rows() or (), (0, _now_us()))
-        lines = ["website  kind     checks  available"]
-        for site, kind in self._sites.items():
-            said = [row for row in rows if row.id.site == site]
-            good = sum(_well(row) for row in said)
-            share = f"{good / len(said):.1%}" if said else "-"
-            lines.append(f"{site:>7}  {kind:<8} {len(said):>6}  {share:>9}")
-        return lines
+        said = {site: [row for row in rows if row.id.site == site] for site in self._sites}
+        return [
+            {
+                "site": site,
+                "kind": kind,
+                "checks": len(said[site]),
+                "available": sum(map(_well, said[site])),
+            }
+            for site, kind in self._sites.items()
+        ]
 
 
 def _well(row: Seen) -> bool:
