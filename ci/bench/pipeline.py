@@ -27,6 +27,7 @@ from typing import Any
 
 from pytest_vdkprobe.connections.kafka import KafkaClients
 from pytest_vdkprobe.connections.postgres import PostgresDatabase
+from pytest_vdkprobe.connections.sql import SqlError
 from pytest_vdkprobe.pipeline import schema, topics
 from pytest_vdkprobe.pipeline.configuration import load_pipeline
 from pytest_vdkprobe.pipeline.consumer import Consumer
@@ -72,7 +73,13 @@ class Place:
     def sql(self, statement: str) -> list[Any]:
         """The rows of a statement on the pipeline's schema."""
         text = statement.replace("{s}", f'"{self.settings.database.schema}"')
-        return self.database.run(text, deadline=Deadline.after(120))
+        try:
+            return self.database.run(text, deadline=Deadline.after(120))
+        except SqlError as exc:
+            if not exc.gone:
+                raise
+            # It was restarted since; the next connection is a new one.
+            return self.database.run(text, deadline=Deadline.after(120))
 
     def send(self, checks: list[Check]) -> None:
         """All of them, acknowledged."""
