@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.history import ddl
 from pytest_vdkprobe.store.database import Database, Work, open_database
-from pytest_vdkprobe.store.versions import lock, read_version, stamp, table_names
+from pytest_vdkprobe.store.versions import lock, newer, read_version, stamp, table_names
 
 if TYPE_CHECKING:
     from pytest_vdkprobe.store.address import Address
@@ -84,11 +84,7 @@ def _not_ours(current: str | None, seed: str | None, address: Address) -> Config
     command = "`vdkprobe history ... upgrade`"
     known = [revision.id for revision in ddl.REVISIONS]
     if current is not None and current not in known:
-        return ConfigError(
-            f"The history's tables in {address.shown} are newer than this program: revision"
-            f" {current}, and it knows {ddl.HEAD} at most.",
-            to_try="install the version that made them, or a later one; nothing was changed",
-        )
+        return newer(ddl.ROOM, current, ddl.HEAD, address)
     if seed is not None:
         return ConfigError(
             f"The tables in {address.shown} are data-pipeline-orchestrator's, revision {seed}.",

@@ -19,7 +19,7 @@ from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.store.address import Address
 from pytest_vdkprobe.store.database import Work
 from pytest_vdkprobe.store.engine import EngineWork, make_engine, schema_name, transaction
-from pytest_vdkprobe.store.versions import lock, read_version, stamp, stamping, version_table
+from pytest_vdkprobe.store.versions import lock, newer, read_version, stamp, stamping, version_table
 
 if TYPE_CHECKING:
     from alembic.runtime.environment import EnvironmentContext
@@ -154,8 +154,8 @@ class Migrations:
 
         with self._work(address) as (connection, work):
             lock(work, self.room)
-            if create and work.dialect == "postgresql":
-                work.change(f"create schema if not exists {schema_name(self._schema)}")
+            if create and work.dialect == "postgresql" and not self._has_schema(work):
+                work.change(f"create schema {schema_name(self._schema)}")
             self._refuse_newer(script, read_version(work, self.room), address)
             if read_version(work, self.room) is None:
                 found = self._adopted(work)
@@ -183,6 +183,11 @@ class Migrations:
         finally:
             engine.dispose()
 
+    def _has_schema(self, work: Work) -> bool:
+        """Asked first: `if not exists` wants a privilege that a schema's owner need not have."""
+        sql = "select 1 from pg_namespace where nspname = :name"
+        return bool(work.rows(sql, name=self._schema))
+
     def _refuse_newer(self, script: ScriptDirectory, current: str | None, address: Address) -> None:
         known = [one.revision for one in script.walk_revisions()]
         if current is not None and current not in known:
@@ -205,15 +210,6 @@ class Migrations:
 
         offline = {} if sql is None else {"starting_rev": sql[0], "destination_rev": sql[1]}
         return EnvironmentContext(Config(), script, fn=steps, as_sql=sql is not None, **offline)
-
-
-def newer(room: str, current: str, known: str, address: Address) -> ConfigError:
-    """The refusal of tables that a later version made."""
-    return ConfigError(
-        f"The {room}'s tables in {address.shown} are newer than this program: revision {current},"
-        f" and it knows {known} at most.",
-        to_try="install the version that made them, or a later one; nothing was changed",
-    )
 
 
 @contextmanager

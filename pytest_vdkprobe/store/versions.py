@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import zlib
 
-from pytest_vdkprobe.errors import ProbeError, WaitFailure
+from pytest_vdkprobe.errors import ConfigError, ProbeError, WaitFailure
+from pytest_vdkprobe.store.address import Address
 from pytest_vdkprobe.store.database import Work
 from pytest_vdkprobe.waiting import Deadline, wait_until
 
@@ -59,6 +60,15 @@ def stamp(work: Work, room: str, revision: str) -> None:
         work.change(create)
     work.change(f"delete from {table}")  # noqa: S608 - a name of ours
     work.change(insert)
+
+
+def newer(room: str, current: str, known: str, address: Address) -> ConfigError:
+    """The refusal of tables that a later version made."""
+    return ConfigError(
+        f"The {room}'s tables in {address.shown} are newer than this program: revision {current},"
+        f" and it knows {known} at most.",
+        to_try="install the version that made them, or a later one; nothing was changed",
+    )
 
 
 def lock(work: Work, room: str) -> None:
