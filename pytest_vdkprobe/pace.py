@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import NamedTuple, Protocol
 
 CLOSE_S = 5.0
-FULL_PAUSE_S = 0.001
+FULL_PAUSE_S = 0.1
 
 
 class Worker(Protocol):
@@ -68,6 +68,8 @@ class Pace:
         self._lock = threading.Lock()
         self._idle: list[SimpleQueue[tuple[int, float] | None]] = []
         self._busy = 0
+        self._freed = threading.Event()
+        """A worker has become idle."""
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -128,10 +130,11 @@ class Pace:
         if self.limit is None and last > slot:
             self.missed += last - slot
             slot = last
+        self._freed.clear()
         with self._lock:
             full = self._busy >= self._at_once
         if full and self.limit is not None:
-            self._stopped.wait(FULL_PAUSE_S)
+            self._freed.wait(FULL_PAUSE_S)
             return slot
         if full:
             self.missed += 1
@@ -144,7 +147,7 @@ class Pace:
                 queue = self._idle.pop() if self._idle else None
             (queue or self._hire()).put((slot, due))
         except Exception as exc:  # noqa: BLE001 - nobody is there to raise it to; it is asked for
-            self.error = exc
+            self.error = self.error or exc
             self.stop()
         return slot + 1
 
@@ -162,12 +165,13 @@ class Pace:
                 try:
                     worker.serve(*given)
                 except Exception as exc:  # noqa: BLE001 - as above
-                    self.error = exc
+                    self.error = self.error or exc
                     self.stop()
                 with self._lock:
                     self._busy -= 1
                     if self._stopped.is_set():
                         return
                     self._idle.append(queue)
+                self._freed.set()
         finally:
             worker.close()

@@ -149,6 +149,9 @@ class Ledger:
                 seen=f"{len(results)} outcomes",
                 expected=f"{len(seqs)}, one for each record",
             )
+        if len(seqs) == 1:
+            self._settle(seqs, results[0], soon=soon)
+            return
         at = 0
         for result, group in groupby(results):
             count = len(list(group))
@@ -180,7 +183,7 @@ class Ledger:
         )
 
     def _settle(self, seqs: Sequence[int], result: SendResult, *, soon: bool) -> None:
-        reason = " ".join(result.reason.split())[:LONGEST_REASON]
+        reason = " ".join(result.reason.split())[:LONGEST_REASON] if result.reason else ""
         letter = result.outcome[0].upper()
         for first, last in ((seqs[0], seqs[0]),) if len(seqs) == 1 else ranges(seqs):
             if not self.sent.contains_range(first, last + 1):
