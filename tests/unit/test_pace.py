@@ -90,8 +90,9 @@ def test_slots_that_were_slept_through_are_missed_and_not_made_up_for() -> None:
     with pace(served, interval_s=0.5) as made:
         made.start(at=time.monotonic() - 5.1)
         served.wait_for(1)
-        assert served.slots == [10]
-        assert made.missed == 10
+        first = served.slots[0]
+        assert first >= 10
+        assert made.missed >= first
 
 
 def test_slot_that_finds_too_many_under_way_is_missed() -> None:
