@@ -166,7 +166,8 @@ class Recorder:
         family = find(name)
         if family.kind not in kinds or set(labels) != set(family.labels):
             raise ProbeError(
-                f"{family.name} is a {family.kind} with the labels {', '.join(family.labels)}.",
+                f"{family.name} is of the kind {family.kind}, with the labels "
+                f"{', '.join(family.labels)}.",
                 seen=f"a {kinds[0]} with {', '.join(sorted(labels)) or 'none'}",
             )
         return family

@@ -102,7 +102,7 @@ def test_a_metric_or_label_outside_of_the_contract_is_refused(recorder: Recorder
         recorder.counter("vdkprobe_events_sant_total", check=CHECK)
     with pytest.raises(ProbeError, match="with the labels check"):
         recorder.counter("vdkprobe_events_sent_total", run_id="1")
-    with pytest.raises(ProbeError, match="is a counter"):
+    with pytest.raises(ProbeError, match="is of the kind counter"):
         recorder.gauge("vdkprobe_events_sent_total", check=CHECK)
 
 
