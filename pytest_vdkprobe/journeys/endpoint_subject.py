@@ -83,6 +83,7 @@ def _made(name: str, run: Run) -> TaskLoop:
         key=key,
         base_dir=run.configuration.base_dir,
         limit=settings.tasks if run.lasting is None else None,
+        say=run.say,
         instruments=TaskMetrics(
             run.metrics,
             check=f"{SECTION}[{name}]",

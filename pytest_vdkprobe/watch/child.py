@@ -115,6 +115,7 @@ class Child:
             _, lasting = self._lasting.popitem()
             lasting.close()
         if self._metrics is not None:
+            self._run.metrics.forget_flights()
             self._run.metrics.cells.close()
 
     def _listen(self) -> None:
