@@ -90,5 +90,4 @@ def _made(name: str, run: Run) -> TaskLoop:
             app_id=settings.app_id,
             sla_s=settings.sla_s,
         ),
-        say=run.say,
     )
