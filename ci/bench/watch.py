@@ -1,0 +1,139 @@
+"""A watch under load: a scrape of a million events, memory over many rounds, kills in a loop.
+
+    python ci/bench/watch.py [--scrapes 50] [--rounds 300] [--kills 500]
+
+The scrape stands beside one of a recorder without an event. Medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from pytest_vdkprobe.metrics.recorder import Recorder
+from pytest_vdkprobe.observe.exposition import Exposition
+from tests.plugin.watching import Watch, prepare
+
+EVENTS = 1_000_000
+COUNT = """
+import sys
+from pathlib import Path
+from pytest_vdkprobe.metrics.cells import Cells
+from pytest_vdkprobe.metrics.recorder import Recorder
+recorder = Recorder(Cells(Path(sys.argv[1])))
+counter = recorder.counter("vdkprobe_events_sent_total", check="events[x]")
+recorder.cells.publish()
+print(int(counter.value), flush=True)
+while True:
+    counter.inc()
+    print(int(counter.value), flush=True)
+"""
+
+
+def scrapes(times: int) -> None:
+    """How long a scrape takes, with and without a million events behind it."""
+    empty, full = Recorder(), Recorder()
+    empty.declare_pipeline("events[x]", sla_s=20.0, app_id="probe")
+    flights = full.declare_pipeline("events[x]", sla_s=20.0, app_id="probe")
+    latency = full.histogram("vdkprobe_delivery_latency_seconds", sla_s=20.0, check="events[x]")
+    now = time.monotonic()
+    for number in range(EVENTS):
+        at = now - 3600 + 3600 * number / EVENTS
+        flights.opened(at)
+        if number % 100:
+            flights.arrived(at, 0.3)
+            latency.observe(0.3)
+    for name, recorder in (("no event", empty), (f"{EVENTS:,} events, 1 % in flight", full)):
+        exposition = Exposition(recorder.cells.items)
+        took = []
+        for _ in range(times):
+            began = time.perf_counter()
+            exposition.text()
+            took.append((time.perf_counter() - began) * 1000)
+        print(f"scrape, {name}: median {statistics.median(took):.2f} ms, max {max(took):.2f} ms")
+
+
+def soak(rounds: int) -> None:
+    """Resident memory and number of series, after a tenth of the rounds and at the end."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        prepare(folder, more="interval_s = 0.05")
+        with Watch(folder, "--vdk-watch", "--", "test_mine.py") as watch:
+            marks = []
+            for wanted in (max(20, rounds // 10), rounds):
+                watch.wait_for_rounds(wanted)
+                found = watch.metrics()
+                pids = [watch.process.pid, *_children(watch.process.pid)]
+                marks.append((sum(map(_resident_mb, pids)), len(found), watch.rounds()))
+            watch.end()
+    (before, series, first), (after, later, last) = marks
+    print(
+        f"soak: {before:.1f} MB after {first} rounds, {after:.1f} MB after {last} "
+        f"({after / before - 1:+.1%}); {series} series, then {later}"
+    )
+
+
+def kills(times: int) -> None:
+    """Each process counts on from where the one before was killed; what it has said is kept."""
+    lost = went_down = 0
+    said = 0
+    with tempfile.TemporaryDirectory() as name:
+        for _ in range(times):
+            process = subprocess.Popen(
+                [sys.executable, "-c", COUNT, str(Path(name) / "cells")],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            assert process.stdout is not None
+            start = int(process.stdout.readline())
+            went_down += start < said
+            lost += max(0, said - start)
+            for _ in range(50):
+                said = int(process.stdout.readline())
+            os.kill(process.pid, signal.SIGKILL)
+            rest = process.stdout.read().splitlines()
+            # A last line that was cut short says nothing.
+            said = max([said, *(int(line) for line in rest[:-1])])
+            process.wait()
+            process.stdout.close()
+    print(f"kills: {times} times kill -9, {lost} counts lost, {went_down} times gone down")
+
+
+def _children(pid: int) -> list[int]:
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(word) for word in found.split()]
+
+
+def _resident_mb(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--scrapes", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=300)
+    parser.add_argument("--kills", type=int, default=500)
+    known = parser.parse_args()
+    if known.scrapes:
+        scrapes(known.scrapes)
+    if known.rounds:
+        soak(known.rounds)
+    if known.kills:
+        kills(known.kills)
+
+
+if __name__ == "__main__":
+    main()
