@@ -90,7 +90,7 @@ def activate(config: pytest.Config) -> None:
         _become_child(config, run, child)
         return
     errand: object = _errand(config, run)
-    if watched:
+    if watched and errand is None:
         errand = watching(config, run, tables, lambda: resolve_configuration(config, tables)[0])
     if errand is not None:
         config.option.dist, config.option.tx = "no", []

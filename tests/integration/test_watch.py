@@ -252,6 +252,14 @@ def test_what_makes_no_sense_is_refused(
     assert said in watch.output
 
 
+def test_a_plan_of_a_watch_is_a_plan(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    with Watch(tmp_path, "--vdk-watch", "--vdk-plan", "--", "test_mine.py") as watch:
+        assert watch.ended() == 0
+    assert "vdkprobe plan" in watch.output
+    assert watch.rounds() == 0
+
+
 def test_a_taken_port_is_told_with_who_has_it(tmp_path: Path) -> None:
     prepare(tmp_path)
     with socket.create_server(("0.0.0.0", 0)) as taken:
