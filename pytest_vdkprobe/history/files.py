@@ -106,8 +106,12 @@ def _hashed(named: list[tuple[str, str]]) -> list[Model]:
         return _hash_all(named)
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a run hashes few files
 
-    with ThreadPoolExecutor(THREADS) as threads:
+    threads = ThreadPoolExecutor(THREADS)
+    try:
         return [model for models in threads.map(_hash_all, pieces) for model in models]
+    finally:
+        # After Ctrl-C, or a file that can't be read, the rest need not be waited for.
+        threads.shutdown(cancel_futures=True)
 
 
 def _hash_all(named: Iterable[tuple[str, str]]) -> list[Model]:
