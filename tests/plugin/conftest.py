@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+# Imported here so that inner runs, which forget what they import, find it loaded: a sandbox keeps a
+# schema, which would be one of another graphql.
+import graphql  # noqa: F401 - as above
 import pytest
 
-# Imported here so that inner runs, which forget what they import, find it loaded.
 import pytest_vdkprobe.activation
 import pytest_vdkprobe.fixtures
 import pytest_vdkprobe.history.looking_back
 import pytest_vdkprobe.observe.history
-import pytest_vdkprobe.store.sqlite  # noqa: F401 - as above
+import pytest_vdkprobe.store.sqlite  # noqa: F401 - see above
 
 PLATFORM = """
 [control]
