@@ -43,10 +43,6 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.targets.target import Target
 
 
-USE_CONTROL = {"vdk_control", "vdk_tables"}
-"""Fixtures through which a step may call the Control Service."""
-
-
 @pytest.fixture(scope="session")
 def vdk_run(pytestconfig: pytest.Config) -> Run:
     """This run: its id, configuration, deadline and leases.
@@ -313,14 +309,14 @@ def vdk_tables(
 ) -> Iterator[TablesSubject]:
     """The tables of this journey, and the data job that fills them and moves their rows.
 
-    Module scope: one for each journey. Where a Control Service is configured it comes from
-    `vdk_control`. Tables and job are removed at the end whatever happened, and a run that was
-    killed leaves leases by which the next one removes them.
+    Module scope: one for each journey. The job needs `vdk_control`; without a job it is not opened.
+    Tables and job are removed at the end whatever happened, and a run that was killed leaves leases
+    by which the next one removes them.
     """
-    from pytest_vdkprobe.journeys.table_subject import open_tables  # noqa: PLC0415 - if wanted
+    from pytest_vdkprobe.journeys.table_subject import by_job, open_tables  # noqa: PLC0415 - if wanted
 
     client = None
-    if "control" in vdk_run.configuration:
+    if by_job(vdk_subject, vdk_run):
         client = request.getfixturevalue("vdk_control")
     with open_tables(vdk_subject, vdk_run, client) as subject:
         yield subject
@@ -374,9 +370,12 @@ def vdk_interruption(request: pytest.FixtureRequest) -> Interruption:
 def _vdk_bind_step(request: pytest.FixtureRequest, vdk_run: Run, vdk_wait_policy: Pace) -> None:
     """Give the client the running step's deadline and op id, before the step's first call."""
     set_pace(vdk_wait_policy)
-    if not USE_CONTROL.intersection(request.fixturenames) or vdk_run.step is None:
+    if vdk_run.step is None:
         return
-    if "control" not in vdk_run.configuration:
+    if "vdk_tables" in request.fixturenames:
+        if request.getfixturevalue("vdk_tables").job is None:
+            return
+    elif "vdk_control" not in request.fixturenames:
         return
     client = request.getfixturevalue("vdk_control")
     client.deadline = vdk_run.step.deadline

@@ -211,30 +211,38 @@ def job_settings(settings: TablesSettings, place: Place | None = None) -> JobSet
     )
 
 
+def by_job(name: str, run: Run) -> bool:
+    """Whether the tables of that entry are filled and moved by a data job."""
+    _, settings = entry_of(run.configuration, name)
+    return by_whom(settings, run.configuration) == "job"
+
+
 @contextmanager
 def open_tables(name: str, run: Run, client: ControlClient | None) -> Iterator[TablesSubject]:
-    """The tables of the entry called `name`, and their removal."""
+    """The tables of the entry called `name`, and their removal; by a job if there is a client."""
     from pytest_vdkprobe.journeys.cleanup import sweep_before  # noqa: PLC0415 - inert unless used
     from pytest_vdkprobe.leases import Renewer  # noqa: PLC0415 - as above
 
     configuration = run.configuration
     index, settings = entry_of(configuration, name)
-    by = by_whom(settings, configuration)
     with ExitStack() as stack:
         if client is None:
             stack.enter_context(Renewer(run.leases))
         if not run.routes_swept:
             run.routes_swept = True
-            run.swept += sweep_before(run)
+            for line in sweep_before(run):
+                run.swept.append(line)
+                if run.step is not None:
+                    run.step.evidence(f"of an earlier run: {line}")
         workplace = Workplace(
             settings,
             place_of(configuration, index, run.placeholders),
-            moves=settings.moves_of(by=by),
+            moves=settings.moves_of(by="probe" if client is None else "job"),
             run_id=run.run_id,
             leases=run.leases,
             base_dir=configuration.base_dir,
         )
-        subject = TablesSubject(settings, workplace, run, client if by == "job" else None)
+        subject = TablesSubject(settings, workplace, run, client)
         try:
             yield subject
         finally:

@@ -177,6 +177,7 @@ def test_next_run_removes_what_a_killed_one_left(tables: Tables) -> None:
     try:
         heard = run_pytest(path, *OPTIONS)
         assert heard.exit_code == 0, heard.output
+        assert "of an earlier run: table" in heard.steps["create"]["evidence"][0]
         assert tables.found() == ["vdkprobe_mine"]
         assert tables.leases() == []
     finally:
