@@ -42,12 +42,16 @@ class Belongings:
         return self.name, f"{self.name}.dead"
 
     def take(self, place: str) -> None:
-        """Lease all of it, and make the schema, which the pipeline's own command fills."""
+        """Lease all of it, and make the schema, which the pipeline's own command fills.
+
+        Both servers are asked first: what can't be reached is nothing that could be left there.
+        """
+        self.tables.reach()
+        self._group.claim()
         for topic in self.topics:
             self._held[f"topic {topic}"] = self._lease(
                 "topic", topic, {"kafka": self._clients.connection.place}
             )
-        self._group.claim()
         lease = self._lease("schema", self.name, {"postgresql": place})
         self._held[f"schema {self.name}"] = lease
         self.tables.create(lease)
@@ -57,8 +61,7 @@ class Belongings:
         done: list[str] = []
         held, self._held = self._held, {}
         with ExitStack() as stack:
-            if held:
-                stack.callback(self._group.remove)
+            stack.callback(self._group.remove)
             for what, lease in held.items():
                 stack.callback(self._remove, what, lease, done)
         return done

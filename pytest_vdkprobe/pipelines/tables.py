@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_vdkprobe.connections.postgres import PostgresDatabase
 from pytest_vdkprobe.connections.sql import Row, SqlError, literal, quoted
 from pytest_vdkprobe.connections.tables import drop_schema, finding
+from pytest_vdkprobe.errors import LoginError
 from pytest_vdkprobe.pipelines.account import Id, Seen
 from pytest_vdkprobe.waiting import Deadline
 
@@ -23,6 +24,16 @@ class Tables:
         self.schema = schema
         self._database = database
         self._home = quoted(schema)
+
+    def reach(self) -> None:
+        """Raise a ProbeError unless the database answers and lets us create a schema."""
+        sql = "select has_database_privilege(current_database(), 'create')"
+        if not self._run(sql, what="The database can't be asked anything")[0][0]:
+            settings = self._database.settings
+            raise LoginError(
+                f"The user {settings.user} may not create a schema in {settings.place}.",
+                to_try=f"grant create on database {settings.database}, or name another user",
+            )
 
     def create(self, lease: Lease | None) -> None:
         """Make the schema, empty, and say whose it is."""

@@ -60,7 +60,7 @@ class Websites:
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         self._host = host
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._server: asyncio.Server | None = None
         self._thread = threading.Thread(target=self._serve, name="vdkprobe-websites", daemon=True)
         self._ready = threading.Event()
@@ -97,30 +97,31 @@ class Websites:
 
     def close(self) -> None:
         """Stop to listen. May be called again."""
-        if self._thread.is_alive():
+        if self._thread.is_alive() and self._loop is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(START_LIMIT_S)
 
     def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
+        loop = self._loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
         try:
-            self._server = self._loop.run_until_complete(
+            self._server = loop.run_until_complete(
                 asyncio.start_server(self._answer, self._host, 0, backlog=1024)
             )
             self.port = self._server.sockets[0].getsockname()[1]
             self._ready.set()
-            self._loop.run_forever()
+            loop.run_forever()
         except OSError as exc:
             self._trouble = exc
             self._ready.set()
         finally:
             if self._server is not None:
                 self._server.close()
-            tasks = asyncio.all_tasks(self._loop)
+            tasks = asyncio.all_tasks(loop)
             for task in tasks:
                 task.cancel()
-            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-            self._loop.close()
+            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            loop.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -17,7 +17,7 @@ import pytest
 
 from pytest_vdkprobe.config import from_tables
 from pytest_vdkprobe.connections.postgres import PostgresConnection, PostgresDatabase
-from pytest_vdkprobe.errors import PlatformFailure
+from pytest_vdkprobe.errors import PlatformFailure, ProbeError
 from pytest_vdkprobe.leases import LeaseStore
 from pytest_vdkprobe.pipelines.pipeline import Pipeline
 from pytest_vdkprobe.waiting import Deadline, wait_until
@@ -104,6 +104,20 @@ def test_a_sound_pipeline_is_accounted_for_whatever_happens(
         whole.require()
         assert whole.rows == whole.hops[0].expected
         assert "delivered again" in lines[-1]
+
+
+def test_what_can_t_be_reached_is_not_said_to_be_left_behind(
+    engines: SharedEngines, tmp_path: Path
+) -> None:
+    store = LeaseStore(tmp_path / "leases", run_id="run-12345678")
+    postgres = {**table(engines)["database"], "user": "nobody_at_all"}
+    for settings in ({"kafka": {"servers": ["127.0.0.1:1"]}}, {"database": postgres}):
+        tables = {"pipelines": [table(engines, **settings)]}
+        configuration = from_tables("test", tables, environ={})
+        with Pipeline(configuration, "small", run_id="12345678", leases=store) as pipeline:
+            with pytest.raises(ProbeError, match=r"can't be reached|refuses our login"):
+                pipeline.configure()
+            assert store.all() == []
 
 
 def test_the_case_of_the_pipeline_before_is_one_row(engines: SharedEngines, tmp_path: Path) -> None:
