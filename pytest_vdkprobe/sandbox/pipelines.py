@@ -25,6 +25,7 @@ def pipelines(engines: Run) -> list[dict[str, Any]]:
                 "user": "{postgres_user}",
                 "database": "postgres",
             },
+            "checks_s": 2.0,
             "session_timeout_s": 2.0,
             "restart": {
                 "broker": command(engines, "kafka"),
