@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,11 +18,15 @@ import msgspec
 
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.errors import PlatformFailure
+from pytest_vdkprobe.processes import Process
 from pytest_vdkprobe.waiting import Deadline
 
 OURS = (sys.executable, "-m", "pytest_vdkprobe.cli.main", "pipeline")
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "TMPDIR")
 KILL_LIMIT_S = 10.0
+PREFIX = "vdkprobe-pipeline-"
+_FOLDER = re.compile(PREFIX + r"([0-9a-f]+)-(\d+)-(\d+)-\w+")
+"""A folder's name says whose it is: place, process id and start time."""
 LINES_SHOWN = 12
 
 
@@ -81,7 +87,11 @@ class Workload:
 
     def __init__(self, section: Mapping[str, Any], *, command: tuple[str, ...] = ()) -> None:
         self._command = command or OURS
-        self._folder = tempfile.TemporaryDirectory(prefix="vdkprobe-pipeline-")
+        _remove_abandoned()
+        me = Process.current()
+        self._folder = tempfile.TemporaryDirectory(
+            prefix=f"{PREFIX}{me.place}-{me.pid}-{me.started}-"
+        )
         self._running: list[Running] = []
         self._section = section
         self._environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
@@ -140,6 +150,14 @@ class Workload:
             running.kill()
         self._running.clear()
         self._folder.cleanup()
+
+
+def _remove_abandoned() -> None:
+    """Remove the folders of runs that were killed; their processes end by themselves."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        found = _FOLDER.fullmatch(folder.name)
+        if found and Process(found[1], int(found[2]), int(found[3])).runs() is False:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def toml(value: object) -> str:
