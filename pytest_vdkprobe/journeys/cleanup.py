@@ -137,6 +137,17 @@ def sweep_before(run: Run, client: ControlClient | None = None) -> list[str]:
     return done
 
 
+def sweep_ends_once(run: Run) -> None:
+    """`sweep_before` for ends of routes, by whoever opens the first of them; told in its step."""
+    if run.ends_swept:
+        return
+    run.ends_swept = True
+    for line in sweep_before(run):
+        run.swept.append(line)
+        if run.step is not None:
+            run.step.evidence(f"of an earlier run: {line}")
+
+
 def _require_undamaged(store: LeaseStore) -> None:
     """Raise LeaseError when what a lease named can't be known any more: a person must look."""
     damaged = [found for found in store.unreadable() if found.damaged]

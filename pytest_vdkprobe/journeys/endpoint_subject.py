@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from pytest_vdkprobe.waiting import Deadline
-
 if TYPE_CHECKING:
     from pytest_vdkprobe.endpoints.loop import TaskLoop
     from pytest_vdkprobe.endpoints.tally import Tally
@@ -44,18 +42,13 @@ class EndpointTasks:
         """The tasks of a run, once all have ended; in a watch, those that have since last time."""
         self._loop.start()
         if self._loop.limit is None:
-            self._loop.await_first(deadline=self._deadline())
+            self._loop.await_first(deadline=self._run.step_deadline())
             tally = self._loop.take()
         else:
-            tally = self._loop.finish(deadline=self._deadline())
+            tally = self._loop.finish(deadline=self._run.step_deadline())
         if self._run.step is not None:
             self._run.step.attach("tasks", tally.to_dict())
         return tally
-
-    def _deadline(self) -> Deadline:
-        if self._run.step is not None:
-            return self._run.step.deadline
-        return Deadline.after(self._run.settings.step_timeout_s)
 
 
 @contextmanager

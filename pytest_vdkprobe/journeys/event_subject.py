@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_vdkprobe.errors import GivenUpFailure
-from pytest_vdkprobe.waiting import Deadline
 
 if TYPE_CHECKING:
     from pytest_vdkprobe.events.findings import Round
@@ -42,10 +41,10 @@ class Events:
         """The events of a run, once each is settled; in a watch, what settled since last time."""
         self._stream.start()
         if self._stream.limit is None:
-            self._stream.await_first(deadline=self._deadline())
+            self._stream.await_first(deadline=self._run.step_deadline())
             found = self._stream.take()
         else:
-            found = self._stream.finish(deadline=self._deadline())
+            found = self._stream.finish(deadline=self._run.step_deadline())
         if self._run.step is not None:
             told = found.to_dict()
             if not self._stream.clean:
@@ -68,11 +67,6 @@ class Events:
             return ["a watch goes on with it"]
         self._stream.remove()
         return ["nothing is left of its ends"]
-
-    def _deadline(self) -> Deadline:
-        if self._run.step is not None:
-            return self._run.step.deadline
-        return Deadline.after(self._run.settings.step_timeout_s)
 
 
 @contextmanager

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_vdkprobe.journeys.run import RUN_KEY
 from pytest_vdkprobe.journeys.scenarios import Journey
-from pytest_vdkprobe.waiting import Deadline
 
 if TYPE_CHECKING:
     from pytest_vdkprobe.journeys.run import Run
@@ -22,18 +22,9 @@ INTERRUPTION = "vdk_interruption"
 @contextmanager
 def open_pipeline(name: str, run: Run) -> Iterator[Pipeline]:
     """The pipeline called `name`, and its removal."""
-    from pytest_vdkprobe.journeys.cleanup import sweep_before  # noqa: PLC0415 - inert unless used
+    from pytest_vdkprobe.journeys.cleanup import sweep_ends_once  # noqa: PLC0415 - inert unless used
     from pytest_vdkprobe.leases import Renewer  # noqa: PLC0415 - inert unless used
     from pytest_vdkprobe.pipelines.pipeline import Pipeline  # noqa: PLC0415 - as above
-
-    def deadline() -> Deadline:
-        if run.step is not None:
-            return run.step.deadline
-        return Deadline.after(run.cleanup_timeout_s, "time for the cleanup")
-
-    def tell(account: dict[str, Any]) -> None:
-        if run.step is not None:
-            run.step.attach("pipeline", account)
 
     pipeline = Pipeline(
         run.configuration,
@@ -41,16 +32,11 @@ def open_pipeline(name: str, run: Run) -> Iterator[Pipeline]:
         run_id=run.run_id,
         leases=run.leases,
         placeholders=run.placeholders,
-        deadline=deadline,
-        tell=tell,
+        deadline=run.step_deadline,
+        tell=partial(run.attach, "pipeline"),
     )
     with Renewer(run.leases), pipeline:
-        if not run.routes_swept:
-            run.routes_swept = True
-            for line in sweep_before(run):
-                run.swept.append(line)
-                if run.step is not None:
-                    run.step.evidence(f"of an earlier run: {line}")
+        sweep_ends_once(run)
         yield pipeline
 
 

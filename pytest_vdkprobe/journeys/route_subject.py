@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_vdkprobe.journeys.run import RUN_KEY
 from pytest_vdkprobe.journeys.scenarios import Journey
-from pytest_vdkprobe.waiting import Deadline
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,18 +38,9 @@ def open_route(
     make: Mapping[Side, MakeEnd] | None = None,
 ) -> Iterator[Route]:
     """The route called `name`, and its removal; the rest is what a user may have overridden."""
-    from pytest_vdkprobe.journeys.cleanup import sweep_before  # noqa: PLC0415 - inert unless used
+    from pytest_vdkprobe.journeys.cleanup import sweep_ends_once  # noqa: PLC0415 - inert unless used
     from pytest_vdkprobe.leases import Renewer  # noqa: PLC0415 - inert unless used
     from pytest_vdkprobe.routes.route import Route  # noqa: PLC0415 - as above
-
-    def deadline() -> Deadline:
-        if run.step is not None:
-            return run.step.deadline
-        return Deadline.after(run.cleanup_timeout_s, "time for the cleanup")
-
-    def tell(account: dict[str, Any]) -> None:
-        if run.step is not None:
-            run.step.attach("account", account)
 
     route = Route(
         configuration or run.configuration,
@@ -59,16 +50,11 @@ def open_route(
         folder=folder or run.report_folder,
         make=make,
         placeholders=run.placeholders,
-        deadline=deadline,
-        tell=tell,
+        deadline=run.step_deadline,
+        tell=partial(run.attach, "account"),
     )
     with Renewer(run.leases), route:
-        if not run.routes_swept:
-            run.routes_swept = True
-            for line in sweep_before(run):
-                run.swept.append(line)
-                if run.step is not None:
-                    run.step.evidence(f"of an earlier run: {line}")
+        sweep_ends_once(run)
         yield route
 
 

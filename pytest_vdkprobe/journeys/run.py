@@ -62,8 +62,8 @@ class Run:
         """The steps selected in this process, by journey; empty on xdist's controller."""
         self.swept: list[str] = []
         """What this process removed of earlier, killed runs before it began."""
-        self.routes_swept = False
-        """Whether that was done for the ends of routes."""
+        self.ends_swept = False
+        """Whether that was done for what stands at the ends of routes."""
         self.placeholders: Mapping[str, str] = {}
         """What `{name}` stands for in the texts of routes, beside what each passage knows."""
         self.lasting: dict[str, Any] | None = None
@@ -83,7 +83,7 @@ class Run:
         self.started_at = datetime.now(UTC)
         self.deadline = Deadline.after(limit_s, f"the run's limit of {limit_s:g} s")
         self.step = self.interrupted = self._leases = None
-        self.swept, self.routes_swept = [], False
+        self.swept, self.ends_swept = [], False
         self._report_folder = report_folder
 
     def record_into(self, path: Path) -> None:
@@ -99,6 +99,17 @@ class Run:
             self.teller(redact(text))
         else:
             logging.getLogger("vdkprobe").info("%s", text)
+
+    def step_deadline(self) -> Deadline:
+        """When the step under way has to be over; between steps, what a cleanup may take."""
+        if self.step is not None:
+            return self.step.deadline
+        return Deadline.after(self.cleanup_timeout_s, "time for the cleanup")
+
+    def attach(self, name: str, value: dict[str, Any]) -> None:
+        """Put something into the report of the step under way, if one is."""
+        if self.step is not None:
+            self.step.attach(name, value)
 
     @property
     def metrics(self) -> Recorder:

@@ -220,7 +220,7 @@ def by_job(name: str, run: Run) -> bool:
 @contextmanager
 def open_tables(name: str, run: Run, client: ControlClient | None) -> Iterator[TablesSubject]:
     """The tables of the entry called `name`, and their removal; by a job if there is a client."""
-    from pytest_vdkprobe.journeys.cleanup import sweep_before  # noqa: PLC0415 - inert unless used
+    from pytest_vdkprobe.journeys.cleanup import sweep_ends_once  # noqa: PLC0415 - inert unless used
     from pytest_vdkprobe.leases import Renewer  # noqa: PLC0415 - as above
 
     configuration = run.configuration
@@ -228,12 +228,7 @@ def open_tables(name: str, run: Run, client: ControlClient | None) -> Iterator[T
     with ExitStack() as stack:
         if client is None:
             stack.enter_context(Renewer(run.leases))
-        if not run.routes_swept:
-            run.routes_swept = True
-            for line in sweep_before(run):
-                run.swept.append(line)
-                if run.step is not None:
-                    run.step.evidence(f"of an earlier run: {line}")
+        sweep_ends_once(run)
         workplace = Workplace(
             settings,
             place_of(configuration, index, run.placeholders),
