@@ -135,7 +135,7 @@ class RouteJob:
         told = self.route.instructions(passage.profile)
         nonce = f"{self.run.run_id}-{self._count}-{time.monotonic_ns() % 1_000_000:06d}"
         arguments: dict[str, Any] = {
-            "run_id": self.run.run_id,
+            "run_id": passage.run_id,
             "nonce": nonce,
             "profile": passage.profile.name,
             "first": 0,

@@ -51,6 +51,7 @@ class Passage:
         self.way = way
         self.records = settings.records_of(way)
         self.run_id = run_id
+        """What its records carry as run id, and no other passage's."""
         self.target = target
         self.reader = reader
         self.ledger_path = ledger_path
@@ -207,6 +208,7 @@ class Passage:
             "route": self.settings.name,
             "way": self.way,
             "profile": self.profile.name,
+            "run_id": self.run_id,
             "losses": {**self.target.losses, **self.reader.losses},
         }
         if self.account is not None:

@@ -5,6 +5,7 @@ Works without pytest: `with Route(configuration, "events", run_id="...", leases=
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
@@ -101,7 +102,7 @@ class Route:
             self.settings,
             wanted,
             way=way,
-            run_id=self.run_id,
+            run_id=self._records_id(wanted, way),
             target=self._target(placeholders, way),
             reader=self._reader(placeholders, way),
             # With the run's id: an earlier run's may still lie there, kept for who looks into it.
@@ -110,6 +111,14 @@ class Route:
         )
         self._passages.append(found)
         return found
+
+    def _records_id(self, wanted: Profile, way: str) -> str:
+        """What a passage's records carry as run id: its own, since all may land in one table.
+
+        With the run's alone, what one passage has left there would be taken for the next one's.
+        """
+        own = hashlib.sha256(repr((self.name, way, wanted.name)).encode()).hexdigest()[:6]
+        return f"{self.run_id}-{own}"
 
     def send(self, wanted: Profile, *, by: Sender | None = None) -> Passage:
         """Prepare both ends and have every record of the profile sent; for `reconcile`.

@@ -100,6 +100,12 @@ def test_own_ends_see_what_is_lost(tmp_path: Path, platform: Sandbox) -> None:
     assert "lost" in text
 
 
+def test_two_profiles_in_one_table_are_told_apart(tmp_path: Path, platform: Sandbox) -> None:
+    example = Example("own_ends", tmp_path / "x", platform)
+    text, code = example.play("--vdk-set", 'routes.events.profiles=["small", "typed"]')
+    assert code == 0, text
+
+
 def test_a_chat_hears_of_changes_and_of_nothing_else(tmp_path: Path, platform: Sandbox) -> None:
     heard: list[str] = []
 

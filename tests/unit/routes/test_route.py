@@ -76,6 +76,21 @@ def test_placeholders_give_each_passage_names_of_its_own(tmp_path: Path) -> None
         assert passage.target.settings.name == "t_0123abcd_my_route_typed_direct_{other}"  # type: ignore[attr-defined]
 
 
+def test_records_of_each_passage_have_a_run_id_of_their_own(tmp_path: Path) -> None:
+    # All may land in one table, where another passage's would be taken for this one's.
+    configuration = configured(ways=["direct", "job"])
+    route = Route(configuration, "r", run_id="0123abcd", folder=tmp_path)
+    ids = [
+        route.passage(PROFILES[name], way=way).run_id
+        for name in ("small", "typed")
+        for way in ("direct", "job")
+    ]
+    assert len(set(ids)) == 4
+    assert all(one.startswith("0123abcd-") for one in ids)
+    again = Route(configuration, "r", run_id="0123abcd", folder=tmp_path / "again")
+    assert again.passage(PROFILES["small"]).run_id == ids[0]
+
+
 def test_placeholder_of_an_engine_is_looked_up_only_where_it_stands(tmp_path: Path) -> None:
     asked: list[str] = []
 
