@@ -94,6 +94,14 @@ def _environment(
         if not meant and not overrides and not any(layers.from_environment(environ)):
             raise probe.nothing_set(environ, (*KEYS, *CLI_KEYS))
         return _heartbeat(None, "environment", overrides, environ)
+    if local is None and probe.is_local(environ):
+        # Without the sandbox these variables would name the real platform.
+        raise ConfigError(
+            "LOCAL_SERVICES_ONLY asks for the sandbox's services, which only a run starts.",
+            key="LOCAL_SERVICES_ONLY (environment)",
+            value=environ["LOCAL_SERVICES_ONLY"],
+            to_try="pytest --vdk-config=env --vdk-plan; or unset it, for the platform itself",
+        )
     found = probe.DataplatformProbe(environ, local=local)
     tables, origins, warnings = found.tables, found.origins, found.warnings
     hints: Mapping[Key, str] = {}

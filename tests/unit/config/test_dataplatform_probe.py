@@ -115,6 +115,13 @@ def test_local_services_are_the_sandboxs(monkeypatch: pytest.MonkeyPatch) -> Non
     assert task.allow.failed > 0
 
 
+def test_local_services_alone_are_never_taken_for_the_platforms() -> None:
+    # What is checked or migrated without a run has no sandbox to speak to.
+    environ = {"LOCAL_SERVICES_ONLY": "true", "DATASET_ID": "mine"}
+    with pytest.raises(ConfigError, match="only a run starts"):
+        load("env", environ=environ)
+
+
 @pytest.mark.parametrize(
     ("environ", "said"),
     [
