@@ -165,10 +165,12 @@ def problems(
             "a password has to come from the job's secrets, in a job of your own: job.path",
         )
     auth = getattr(target, "auth", NoAuthSettings())
-    if method == "http" and job.target is None and not isinstance(auth, NoAuthSettings):
+    logins = [] if isinstance(auth, NoAuthSettings) else ["auth"]
+    logins += ["secret_headers"] if getattr(target, "secret_headers", None) else []
+    if method == "http" and job.target is None and logins:
         wrong(
             "VDK's http ingestion sends no login, so a job's records would all be refused.",
-            "target.auth",
+            f"target.{logins[0]}",
             "...",
             "give the job an address that takes records without: job.target; or leave the way out",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from tests.unit.jobs.job_input import OPEN, FakeJobInput, run_step, unpack
 from tests.unit.routes.ends import ACKNOWLEDGED, Pipe
 
 STEP = "10_ingest.py"
+CLOCKS_US = 2000
+"""What the wall clock and the one that waits may drift apart meanwhile."""
 ARGUMENTS: dict[str, Any] = {
     "run_id": "0123abcd",
     "nonce": "0123abcd-1-000001",
@@ -115,6 +118,27 @@ def test_half_of_them_go_as_objects_and_half_as_rows(job: Any) -> None:
         "destination_table": "events",
     }
     assert all(found == place for found in job_input.places)
+
+
+@pytest.mark.parametrize("rate_per_s", [20.0, 400.0])
+def test_no_record_goes_before_its_time(job: Any, rate_per_s: float) -> None:
+    job_input = job(count=8 if rate_per_s == 20 else 120, profile="small", rate_per_s=rate_per_s)
+    went: list[int] = []
+    take = job_input._take
+
+    def timed(found: list[dict[str, Any]], way: str, place: dict[str, Any]) -> None:
+        went.extend([time.time_ns() // 1000] * len(found))
+        take(found, way, place)
+
+    job_input._take = timed
+    run_step(job_input, STEP)
+    early = [
+        record["seq"]
+        for record, at_us in zip(job_input.records, went, strict=True)
+        if at_us < record["sent_at_us"] - CLOCKS_US
+    ]
+    assert early == []
+    assert {"object", "tabular"} == {*job_input.ways}
 
 
 def test_an_execution_that_is_started_again_sends_nothing(job: Any) -> None:

@@ -124,6 +124,11 @@ def test_what_the_route_says_of_its_job_goes_first(tmp_path: Path) -> None:
             "routes.0.target.auth",
             "sends no login",
         ),
+        (
+            {"target": {**HTTP, "secret_headers": {"X-Key": {"env": "T"}}}},
+            "routes.0.target.secret_headers",
+            "sends no login",
+        ),
     ],
     ids=lambda part: part if isinstance(part, str) else None,
 )

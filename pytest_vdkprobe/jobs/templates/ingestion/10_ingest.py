@@ -23,6 +23,8 @@ PROOF = "vdkprobe_proof"
 FILE = "vdkprobe_file"
 BLOCK = 50
 """Records that are sent one way before as many are sent the other way."""
+LONGEST_BLOCK_S = 0.05
+"""How long the first of a block's rows may wait for the last."""
 LARGEST_PROPERTY = 4_000_000
 FILE_LIMIT_S = 60.0
 FILE_PAUSE_S = 0.05
@@ -62,24 +64,34 @@ def begin(job_input, proof):
 
 
 def send(job_input, arguments, started_us, target):
-    """Hand each record to VDK at its time: a block as objects, the next as rows, and so on."""
+    """Hand each record to VDK at its time: a block as objects, the next as rows, and so on.
+
+    Rows go together when the last of them is due: what went before its time would look quicker, or
+    in time, when it is not.
+    """
     never = threading.Event()
     first, count = arguments["first"], arguments["count"]
-    rate, block = arguments["rate_per_s"], min(BLOCK, max(1, count // 2))
+    rate = arguments["rate_per_s"]
+    block = max(1, min(BLOCK, count // 2, int(rate * LONGEST_BLOCK_S)))
+
+    def wait_for(seq):
+        due_us = started_us + round(seq * 1_000_000 / rate)
+        never.wait(max(0.0, (due_us - time.time_ns() // 1000) / 1e6))
+
     for start in range(0, count, block):
         seqs = range(first + start, first + min(start + block, count))
-        due_us = started_us + round(seqs[0] * 1_000_000 / rate)
-        never.wait(max(0.0, (due_us - time.time_ns() // 1000) / 1e6))
         documents = [document(arguments, seq, started_us) for seq in seqs]
         place = {"method": arguments["method"], "target": target}
         place["destination_table"] = arguments["table"]
         if start // block % 2:
+            wait_for(seqs[-1])
             names = sorted({name for found in documents for name in found})
             for columns in grouped(documents, names):
                 rows = [[found[name] for name in columns[0]] for found in columns[1]]
                 job_input.send_tabular_data_for_ingestion(rows, list(columns[0]), **place)
         else:
-            for found in documents:
+            for seq, found in zip(seqs, documents):  # noqa: B905 - strict= came with Python 3.10
+                wait_for(seq)
                 job_input.send_object_for_ingestion(found, **place)
 
 
