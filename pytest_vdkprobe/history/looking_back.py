@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_vdkprobe.history import changes, executions, parts, steps
 from pytest_vdkprobe.history.comparison import Comparison, Now, StepKey, compare
-from pytest_vdkprobe.history.runs import PastPart, find_run, read_past
+from pytest_vdkprobe.history.runs import LAST, PastPart, find_run, most_alike, read_past
 
 if TYPE_CHECKING:
     from pytest_vdkprobe.store.database import Work
@@ -29,11 +29,13 @@ def look_back(
     Raises ConfigError for an id that is nobody's.
     """
     base = find_run(work, pipeline, wanted, but=execution_id)
-    past = read_past(work, pipeline, but=execution_id)
+    past = read_past(work, pipeline, but=execution_id, base=base)
     found: dict[StepKey, PastPart] = {}
     for step in steps.of_execution(work, execution_id):
         for part in parts.of_step(work, step.id):
             found[step.name, part.name] = PastPart(execution_id, part.verdict, part.duration_s)
+    if wanted == LAST:
+        base = most_alike(past, found) or base
     journeys = {journey for journey, _ in found}
     models: dict[str, list[str]] = {}
     if base is not None:

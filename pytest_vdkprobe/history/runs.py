@@ -7,7 +7,8 @@ journey is the last in which that journey passed, whatever became of the others.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -81,8 +82,8 @@ def read_runs(work: Work, pipeline: str, *, but: str = "", most: int = MOST_RUNS
     return [_run(row) for row in rows]
 
 
-def read_past(work: Work, pipeline: str, *, but: str = "") -> Past:
-    """The last runs, and what each step of theirs was like."""
+def read_past(work: Work, pipeline: str, *, but: str = "", base: PastRun | None = None) -> Past:
+    """The last runs, and what each step of theirs was like; of `base` too, however old it is."""
     past = Past(read_runs(work, pipeline, but=but))
     if not past.runs:
         return past
@@ -90,12 +91,14 @@ def read_past(work: Work, pipeline: str, *, but: str = "") -> Past:
         "select e.execution_id, s.step_name, p.name, p.verdict, p.duration_s"
         " from execution e join execution_step s on s.execution_id = e.execution_id"
         " join execution_step_part p on p.execution_step_id = s.execution_step_id"
-        " where e.pipeline = :pipeline and e.kind = :kind and e.started_on >= :first"
+        " where e.pipeline = :pipeline and e.kind = :kind"
+        " and (e.started_on >= :first or e.execution_id = :base)"
         " and e.status in ('COMPLETED', 'FAILED') and e.execution_id <> :but"
         " order by e.started_on, e.execution_id",
         pipeline=pipeline,
         kind=RUN,
         first=past.runs[-1].started_on,
+        base=NOBODY if base is None else base.execution_id,
         but=but or NOBODY,
     )
     for execution_id, journey, step, verdict, duration_s in rows:
@@ -125,6 +128,16 @@ def find_run(work: Work, pipeline: str, wanted: str, *, but: str = "") -> PastRu
         expected=f"the beginning of one run's id; the latest are {known}",
         to_try="--vdk-compare alone compares with the last good one",
     )
+
+
+def most_alike(past: Past, steps: Iterable[tuple[str, str]]) -> PastRun | None:
+    """The last good run, of those that had most of these steps.
+
+    A run may be of a few journeys only: it says nothing of the others.
+    """
+    shared = Counter(one.execution_id for key in steps for one in past.parts.get(key, ()))
+    good = [run for run in past.runs if run.status == "COMPLETED"]
+    return max(good, key=lambda run: shared[run.execution_id], default=None)
 
 
 def read_good_journeys(work: Work, pipeline: str) -> dict[str, PastJourney]:

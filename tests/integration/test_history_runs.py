@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_vdkprobe.history import runs
 from pytest_vdkprobe.history.comparison import Comparison
 from pytest_vdkprobe.history.files import of_text
 from pytest_vdkprobe.history.looking_back import look_back
@@ -39,14 +40,20 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Address]
 
 
 def remember(
-    address: Address, durations: dict[str, float], *, code: str = "1", bad: str = "", keep: int = 99
+    address: Address,
+    durations: dict[str, float],
+    *,
+    code: str = "1",
+    bad: str = "",
+    keep: int = 99,
+    steps: tuple[str, ...] = STEPS,
 ) -> str:
-    """A run of one journey; its execution's id."""
+    """A run of one journey, or of some of its steps; its execution's id."""
     recorder = Recorder(address, run_id=secrets.token_hex(4), pipeline=PIPELINE, keep=keep)
     recorder.start()
     recorder.wait_open()
     recorder.write("begin", holder="{}", abandon_after_s=60, versions={"python": "3.11"})
-    for step in STEPS:
+    for step in steps:
         recorder.write(
             "add",
             journey=JOURNEY,
@@ -112,6 +119,32 @@ def test_what_changed_and_what_fails_since_the_last_good_run(address: Address) -
     assert past.passed == set(STEPS)
     assert set(past.models) == {"scenario/test_mine.py", "platform/control-service"}
     assert past.bad_since is not None
+
+
+def test_a_good_run_of_a_few_steps_says_nothing_of_the_others(address: Address) -> None:
+    usual = dict.fromkeys(STEPS, 0.5)
+    good = remember(address, usual)
+    remember(address, usual, steps=("create",))
+    found = looked_back(address, remember(address, usual, bad="run"))
+    assert found.base is not None
+    assert found.base.execution_id == good
+    assert list(found.failing) == [(JOURNEY, "run")]
+    assert found.added == []
+
+
+def test_the_last_good_run_may_be_long_ago(
+    address: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs.read_runs, "__kwdefaults__", {"but": "", "most": 2})
+    usual = dict.fromkeys(STEPS, 0.5)
+    good = remember(address, usual)
+    for _ in range(2):
+        remember(address, usual, bad="run")
+    found = looked_back(address, remember(address, usual, bad="run"))
+    assert found.base is not None
+    assert found.base.execution_id == good
+    assert list(found.failing) == [(JOURNEY, "run")]
+    assert found.added == []
 
 
 def test_the_last_good_run_is_never_pruned(address: Address) -> None:
