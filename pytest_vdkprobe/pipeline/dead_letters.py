@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.pipeline.settings import PipelineKafka
 
 LIMIT_S = 30.0
+LARGEST_BYTES = 512 * 1024
+"""Of a value, and half of it of a key: what fills a message leaves no room for the reason."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +40,11 @@ class DeadLetters:
                 self._producer = self._clients.producer(acks="all", max_block_ms=10_000)
             sent = [
                 self._producer.send(
-                    topic, key=record.key, value=record.value, headers=_headers(record, reason)
+                    topic,
+                    key=record.key and record.key[: LARGEST_BYTES // 2],
+                    # A message without either can't be sent.
+                    value=(record.value or b"")[:LARGEST_BYTES],
+                    headers=_headers(record, reason),
                 )
                 for record, reason in records
             ]
@@ -73,4 +79,6 @@ def _place(record: Any) -> str:
 
 
 def _headers(record: Any, reason: str) -> list[tuple[str, bytes]]:
-    return [("reason", reason.encode()), ("place", _place(record).encode())]
+    size = len(record.value or b"")
+    cut = f"; cut, it has {size} bytes" if size > LARGEST_BYTES else ""
+    return [("reason", f"{reason}{cut}".encode()), ("place", _place(record).encode())]

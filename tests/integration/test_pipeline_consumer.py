@@ -79,6 +79,21 @@ def test_what_is_no_check_goes_to_the_dead_letters_with_its_reason(bench: Bench)
     assert bench.run("start-consumer", "--once").account["messages"] == 0
 
 
+def test_a_message_of_nothing_and_one_as_large_as_can_be_stop_no_consumer(bench: Bench) -> None:
+    large = b"." * (1024 * 1024 - 100)
+    bench.send(large, *checks(1))
+    producer = bench.clients.producer(acks="all")
+    # With neither a key nor a value, which kafka-python sends only if it is not aware of it.
+    producer._serialize = lambda *_: None
+    producer.send(bench.topic, value=b".")
+    producer.flush()
+    producer.close()
+    account = bench.run("start-consumer", "--once").account
+    assert account == {"messages": 3, "rows": 1, "known": 0, "dead": 2}
+    dead = {record.value for record in bench.messages(f"{bench.topic}.dead")}
+    assert dead == {b"", large[: 512 * 1024]}
+
+
 def test_a_killed_consumer_costs_no_row(bench: Bench) -> None:
     first = bench.start("start-consumer", "--duration", "120")
     second = bench.start("start-consumer", "--duration", "120")
