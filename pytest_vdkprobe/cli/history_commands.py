@@ -246,7 +246,7 @@ def _print_changes(work: Work, step: Step, previous: str, in_words: bool) -> Non
     known = None if previous == NONE else executions.get(work, previous).id
     if known is not None and step.name not in steps.by_name(work, known):
         _log.warning("execution %s has no step %s: all models are new", known, step.name)
-    found = changes.between(work, known, step.execution_id)
+    found = changes.between(work, known, step.execution_id, step=step)
     if in_words:
         for change in found:
             if step.name in (change.step, change.old_step):

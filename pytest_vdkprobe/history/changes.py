@@ -60,13 +60,18 @@ class _Side(NamedTuple):
     checksum: str
 
 
-def between(work: Work, previous: str | None, current: str) -> list[Change]:
+def between(
+    work: Work, previous: str | None, current: str, *, step: Step | None = None
+) -> list[Change]:
     """Everything that is not in `current` as it was in `previous`; without that, all is added.
 
-    A step that an execution under way has not begun yet is left out, not taken for removed.
+    A step that an execution under way has not begun yet is left out, not taken for removed. Of
+    several with one name the last counts, or `step` if it is given.
     """
     execution = executions.get(work, current)
     new = steps.by_name(work, execution.id)
+    if step is not None:
+        new[step.name] = step
     old = steps.by_name(work, executions.get(work, previous).id) if previous else {}
     appeared: list[_Side] = []
     vanished: list[_Side] = []

@@ -62,6 +62,15 @@ def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
     return Shell(tmp_path, capsys)
 
 
+def test_a_step_is_compared_by_its_id_when_another_has_its_name(shell: Shell) -> None:
+    for name in ("orders.sql", "people.csv"):
+        (shell.folder / name).write_text(name)
+    execution = shell.execution()
+    first, second = shell.step(execution, "*.sql"), shell.step(execution, "*.csv")
+    assert shell.run("compare-step-models", first, NONE) == "orders\n"
+    assert shell.run("compare-step-models", second, NONE) == "people\n"
+
+
 def test_results_are_one_line_on_standard_output(shell: Shell) -> None:
     (shell.folder / "orders.sql").write_text("select 1")
     (shell.folder / "people.csv").write_text("a,b")
