@@ -67,3 +67,13 @@ def test_each_ci_system_is_there() -> None:
     workflow = yaml.safe_load(next(b for b in YAML if b.flags == "github-workflow").text)
     steps = workflow["jobs"]["check"]["steps"]
     assert all(("uses" in step) != ("run" in step) for step in steps)
+
+
+def test_leases_outlive_a_job_that_failed_or_was_cancelled() -> None:
+    texts = {block.flags: yaml.safe_load(block.text) for block in YAML if "kube" not in block.flags}
+    steps = texts["github-workflow"]["jobs"]["check"]["steps"]
+    # What the action of this name alone saves, it saves after a success only.
+    assert not any(step.get("uses", "").startswith("actions/cache@") for step in steps)
+    (save,) = [s for s in steps if s.get("uses", "").startswith("actions/cache/save@")]
+    assert save["if"] == "always()"
+    assert texts["gitlab-ci"]["platform"]["cache"]["when"] == "always"
