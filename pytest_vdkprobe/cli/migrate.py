@@ -91,7 +91,7 @@ def as_native(configuration: Configuration, *, folder: Path) -> str:
     head += [f"# Note: {text}" for text in configuration.warnings if "in plain" not in text]
     head += [
         f"# {key} stood in {name} in plain. Here it comes from the environment: export {key}=..."
-        for key in migration.to_export
+        for key in dict.fromkeys(migration.to_export)
     ]
     return "\n".join([*head, "", as_toml(tables, comments=migration.comments)])
 
@@ -108,6 +108,9 @@ class Migration:
 
     def rewritten(self, value: Any, key: Key) -> Any:
         """The value as it is written there."""
+        from pytest_vdkprobe.config.origin import dotted  # noqa: PLC0415 - as above
+        from pytest_vdkprobe.config.printing import holds_credentials  # noqa: PLC0415 - as above
+
         if isinstance(value, Mapping) and set(value) == {"file", "ini_key"}:
             self.to_export.append(value["ini_key"])
             return {"env": value["ini_key"]}
@@ -118,6 +121,13 @@ class Migration:
             return made
         if isinstance(value, list):
             return [self.rewritten(one, (*key, str(at))) for at, one in enumerate(value)]
+        if isinstance(value, str) and holds_credentials(value):
+            raise ConfigError(
+                "An address holds a user or a password, and a configuration must not.",
+                file=self.configuration.name,
+                key=dotted(key),
+                to_try=f"take them out of {self._named(key) or 'it'}, and log in by other settings",
+            )
         if key[-1] in PATHS and isinstance(value, str) and not Path(value).is_absolute():
             place = self.configuration.base_dir / value
             return Path(os.path.relpath(place, self.folder)).as_posix()
@@ -125,10 +135,14 @@ class Migration:
 
     def _comment(self, key: Key) -> None:
         """Which keys a line comes from; one that holds a table, from all that are in it."""
+        named = self._named(key)
+        if named:
+            self.comments[key] = named
+
+    def _named(self, key: Key) -> str:
         named = [
             origin.text.rpartition(" key ")[2].removeprefix("environment ")
             for place, origin in self.configuration.origins()
             if place[: len(key)] == key
         ]
-        if named:
-            self.comments[key] = ", ".join(dict.fromkeys(named))
+        return ", ".join(dict.fromkeys(named))

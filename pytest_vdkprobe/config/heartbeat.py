@@ -19,7 +19,7 @@ from pytest_vdkprobe.config.heartbeat_route import JOB as INGESTION_JOB
 from pytest_vdkprobe.config.heartbeat_route import IngestionRoute
 from pytest_vdkprobe.config.nearest import did_you_mean
 from pytest_vdkprobe.config.origin import Key, Origin, as_key
-from pytest_vdkprobe.config.printing import is_secret_name
+from pytest_vdkprobe.config.printing import holds_credentials, is_secret_name
 
 NAME_PREFIX = "vdk-heartbeat-data-job"
 LONGEST_NAME = 45
@@ -109,7 +109,8 @@ class Heartbeat:
             self.warnings += keys.unknown.values()
             return
         for name in keys.unknown:
-            value = keys.secret(name) if is_secret_name((name.lower(),)) else keys.text(name)
+            secret = is_secret_name((name.lower(),)) or holds_credentials(keys.text(name) or "")
+            value = keys.secret(name) if secret else keys.text(name)
             if value is not None:
                 self.tables.setdefault("legacy", {}).setdefault("keys", {})[name] = value
                 self.origins["legacy", "keys", name] = keys.origin(name)

@@ -26,6 +26,11 @@ def is_secret_name(key: Key) -> bool:
     return any(_SECRET_NAME.search(part) for part in key)
 
 
+def holds_credentials(text: str) -> bool:
+    """Whether it is an address with a user or a password in it."""
+    return bool(_USERINFO.search(text))
+
+
 def rows(value: object, key: Key) -> Iterator[tuple[Key, object]]:
     """The settings inside `value`, one per leaf: tables and typed sections are walked alike."""
     value = _bare(value)

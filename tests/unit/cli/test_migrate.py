@@ -72,6 +72,22 @@ def test_a_secret_moves_to_the_environment(ini: Path, capsys: pytest.CaptureFixt
     assert "export VDKCLI_OAUTH2_REFRESH_TOKEN=..." in text
 
 
+def test_an_address_with_a_password_is_never_written(
+    ini: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = INI.replace("SimpleRunTest", "Acme\nJOB_RUN_TEST_MODULE_NAME = acme\n")
+    ini.write_text(own + "ACME_DSN = postgresql://me:hunter22@db/lake\n")
+    assert main(["migrate", "heartbeat.ini"]) == 0
+    text = capsys.readouterr().out
+    assert "hunter22" not in text
+    assert tomllib.loads(text)["legacy"]["keys"]["ACME_DSN"] == {"env": "ACME_DSN"}
+    ini.write_text(INI.replace("https://control", "https://me:hunter22@control"))
+    assert main(["migrate", "heartbeat.ini"]) == 4
+    told = capsys.readouterr()
+    assert "hunter22" not in told.out + told.err
+    assert "CONTROL_API_URL" in told.err
+
+
 def test_the_environment_alone_can_be_migrated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
