@@ -11,7 +11,9 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pytest_vdkprobe.config.heartbeat_keys import KEYS
 from pytest_vdkprobe.config.legacy import LegacySettings
+from pytest_vdkprobe.config.origin import as_key
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.control.settings import ApiTokenSettings, ControlSettings
 from pytest_vdkprobe.errors import ConfigError
@@ -19,6 +21,43 @@ from pytest_vdkprobe.errors import ConfigError
 if TYPE_CHECKING:
     from pytest_vdkprobe.config import Configuration
     from pytest_vdkprobe.jobs.settings import JobSettings
+
+
+ATTRIBUTES = {
+    "CONTROL_API_URL": "control_api_url",
+    "VDK_HEARTBEAT_CONTROL_SERVICE_URL": "control_api_url",
+    "VDKCLI_OAUTH2_REFRESH_TOKEN": "vdkcli_api_refresh_token",
+    "VDK_HEARTBEAT_API_TOKEN": "vdkcli_api_refresh_token",
+    "VDKCLI_OAUTH2_URI": "vdkcli_oauth2_uri",
+    "VDK_HEARTBEAT_API_TOKEN_AUTH_URL": "vdkcli_oauth2_uri",
+    "VDK_HEARTBEAT_OP_ID": "op_id",
+    "JOB_NAME": "job_name",
+    "JOB_TEAM": "job_team",
+    "JOB_NOTIFICATION_MAIL": "job_notification_mail",
+    "DATAJOB_DIRECTORY_PARENT": "data_job_directory_parent",
+    "DATAJOB_DIRECTORY_NAME": "data_job_directory_name",
+    "JOB_RUN_TEST_MODULE_NAME": "database_test_module_name",
+    "JOB_RUN_TEST_CLASS_NAME": "database_test_class_name",
+    "RUN_TEST_TIMEOUT_SECONDS": "RUN_TEST_TIMEOUT_SECONDS",
+    "CHECK_MANUAL_JOB_EXECUTION": "check_manual_job_execution",
+    "CHECK_TEMPLATE_EXECUTION": "check_template_execution",
+    "CLEAN_UP_ON_FAILURE": "clean_up_on_failure",
+    "REPORT_JUNIT_XML_FILE_PATH": "report_junit_xml_file_path",
+    "VDK_HEARTBEAT_DEPLOY_JOB_VDK_VERSION": "deploy_job_vdk_version",
+    "DATAJOB_DEPLOYMENT_PYTHON_VERSION": "deploy_job_python_version",
+    "DB_DEFAULT_TYPE": "db_default_type",
+    "DATABASE_AUTHENTICATION_MECHANISM": "DATABASE_AUTHN_TYPE",
+    "VDK_HEARTBEAT_INGEST_METHOD": "INGEST_METHOD",
+    "VDK_HEARTBEAT_INGEST_TARGET": "INGEST_TARGET",
+    "VDK_HEARTBEAT_INGEST_DESTINATION_TABLE": "INGEST_DESTINATION_TABLE",
+    "VDK_HEARTBEAT_INGEST_TIMEOUT": "INGEST_TIMEOUT",
+    **{
+        name: name
+        for name in KEYS
+        if name.startswith("DATABASE_") and name != "DATABASE_AUTHENTICATION_MECHANISM"
+    },
+}
+"""Which attribute has the value of each of its own keys."""
 
 
 class HeartbeatConfig:
@@ -87,13 +126,8 @@ class HeartbeatConfig:
         return self._auth.url if isinstance(self._auth, ApiTokenSettings) else None
 
     def get_value(self, key: str, default_value: Any = None, is_required: bool = True) -> Any:
-        """A key of the user's own: the environment before the file, then the default."""
-        value: Any = os.environ.get(key)
-        if not value:
-            kept: Mapping[str, str | SecretRef] = self._legacy.keys
-            value = kept.get(key, default_value)
-            if isinstance(value, SecretRef):
-                value = self._plain(value, f"legacy.keys.{key}")
+        """A key, the user's own too: the environment before the file, then the default."""
+        value: Any = os.environ.get(key) or self._kept(key.upper()) or default_value
         if not value and is_required:
             raise ConfigError(
                 f"The run test asks for {key}, which is not set.",
@@ -101,6 +135,20 @@ class HeartbeatConfig:
                 to_try=f"set it in the environment, or as legacy.keys.{key}",
             )
         return value
+
+    def _kept(self, name: str) -> str | None:
+        """What the file says at that key; an ini's keys are the same in capitals or without."""
+        kept: Mapping[str, str | SecretRef] = self._legacy.keys
+        value = kept.get(name)
+        if isinstance(value, SecretRef):
+            return self._plain(value, f"legacy.keys.{name}")
+        if value is not None or name not in ATTRIBUTES:
+            return value
+        if self._configuration.origin(as_key(KEYS[name])).kind == "default":
+            return None
+        given = getattr(self, ATTRIBUTES[name])
+        # Texts there, whatever they stand for.
+        return str(given).lower() if isinstance(given, bool) else given and str(given)
 
     def _plain(self, ref: SecretRef | None, key: str) -> str | None:
         if ref is None:

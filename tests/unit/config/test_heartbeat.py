@@ -17,6 +17,7 @@ from pytest_vdkprobe.endpoints.settings import EndpointTasksSettings
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.jobs.settings import Contacts, JobSettings, RunTestSettings
 from pytest_vdkprobe.journeys.settings import RunSettings
+from pytest_vdkprobe.legacy.config_object import ATTRIBUTES, HeartbeatConfig
 from pytest_vdkprobe.problems import find_problems
 from pytest_vdkprobe.routes.settings import RouteSettings
 from tests.unit.config.conftest import Loader
@@ -418,6 +419,26 @@ def test_a_run_test_of_the_users_own_is_kept_with_the_keys_that_only_it_reads(
     assert kept["ACME_COLOUR"] == "blue"
     assert isinstance(kept["ACME_PASSWORD"], SecretRef)
     assert ["ACME_PASSWORD" in warning for warning in configuration.warnings] == [True]
+
+
+def test_a_run_test_asks_for_any_key_of_the_ini_as_it_ever_did(legacy: Loader) -> None:
+    configuration = legacy(
+        "CONTROL_API_URL=https://control\nJOB_RUN_TEST_MODULE_NAME=acme.tests\n"
+        "JOB_RUN_TEST_CLASS_NAME=AcmeRunTest\nacme_colour=blue\nDATABASE_HOST=db.example.org\n"
+        "DATABASE_PORT=5432\nDATABASE_USE_SSL=no\nJOB_TEAM=blue\nDATABASE_PASS=open-sesame\n"
+    )
+    (job,) = configuration.sections("jobs", JobSettings)
+    config = HeartbeatConfig(configuration, job, run_id="0123abcd", job_name="job-0123abcd")
+    asked = ["acme_colour", "ACME_COLOUR", "DATABASE_HOST", "DATABASE_PORT", "DATABASE_USE_SSL"]
+    asked += ["JOB_TEAM", "DATABASE_PASS", "JOB_RUN_TEST_CLASS_NAME", "CONTROL_API_URL"]
+    assert [config.get_value(key) for key in asked] == [
+        *("blue", "blue", "db.example.org", "5432", "false"),
+        *("blue", "open-sesame", "AcmeRunTest", "https://control"),
+    ]
+    assert config.get_value("DATABASE_TEST_DB", "mine.own") == "mine.own"
+    assert config.get_value("RUN_TEST_TIMEOUT_SECONDS", "7") == "7"
+    assert config.get_value("JOB_NAME", is_required=False) is None
+    assert [key for key in KEYS if key not in ATTRIBUTES] == ["VDK_COMMAND_NAME"]
 
 
 def test_the_look_at_a_frontend_is_an_endpoint_and_no_job(legacy: Loader) -> None:
