@@ -22,9 +22,10 @@ def require_scopes(items: Iterable[pytest.Item]) -> None:
     for item in items:
         info = getattr(item, "_fixtureinfo", None)
         for name, chain in getattr(info, "name2fixturedefs", {}).items():
-            if not name.startswith(PREFIX) or len(chain) < 2 or (name, len(chain)) in seen:
+            overrides = tuple(chain[1:])
+            if not name.startswith(PREFIX) or not overrides or overrides in seen:
                 continue
-            seen.add((name, len(chain)))
+            seen.add(overrides)
             ours, *others = chain
             for other in others:
                 if other.scope != ours.scope:

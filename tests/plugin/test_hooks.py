@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.plugin.conftest import PLATFORM, THREE, Probe
+from tests.plugin.conftest import HEAD, PLATFORM, THREE, Probe
 
 FAILING = THREE.replace('vdk_step.evidence("ran")', "raise PlatformFailure('It does not run.')")
 USAGE = pytest.ExitCode.USAGE_ERROR
@@ -221,3 +221,16 @@ def test_a_fixture_that_is_overridden_with_another_scope_is_refused(
     assert "The fixture vdk_auth is overridden with another scope." in text
     assert '@pytest.fixture(scope="session") in' in text
     assert "conftest.py:2 (vdk_auth)" in text
+
+
+def test_an_override_is_looked_at_in_each_folder(probe: Probe) -> None:
+    override = "import pytest\n@pytest.fixture{}\ndef vdk_auth(): return None\n"
+    probe.write("good/conftest.py", override.format('(scope="session")'))
+    probe.write("wrong/conftest.py", override.format(""))
+    test = HEAD + "@step\ndef test_reach(vdk_control): pass\n"
+    for folder in ("good", "wrong"):
+        probe.write(f"{folder}/test_{folder}.py", test)
+    result = probe.run_apart("good", "wrong")
+    text = result.stdout.str() + result.stderr.str()
+    assert result.ret == USAGE, text
+    assert "The fixture vdk_auth is overridden with another scope." in text
