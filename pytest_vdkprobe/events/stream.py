@@ -158,12 +158,14 @@ class EventStream:
     def look(self, *, deadline: Deadline | None = None) -> Account:
         """The account as things stand now; what keeps the reader from looking is kept for later."""
         with self._reading:
+            if isinstance(self.reader, StreamReader):
+                self.reader.gather()
             expectation = self._expectation()
             # Whatever is not there when a look begins after its window has closed is lost.
             now_us = clock.now_us()
             limit = (deadline or Deadline.after(LOOK_LIMIT_S)).within(LOOK_LIMIT_S)
             try:
-                self._observation = self.reader.observe(expectation, deadline=limit)
+                self._observation = self.reader.observe(self._asked(expectation), deadline=limit)
                 self._trouble = None
             except Finding as finding:
                 self._trouble = finding
@@ -361,6 +363,19 @@ class EventStream:
                 late_s=self.settings.late_s,
                 losses={*self.target.losses, *self.reader.losses},
             )
+
+    def _asked(self, expectation: Expectation) -> Expectation:
+        """What a place is asked for: while events are posted, also those that come meanwhile.
+
+        They count at the next look; without, a row of ours would be nobody's.
+        """
+        if isinstance(self.reader, StreamReader) or self._pace.done.is_set():
+            return expectation
+        asked = self._expectation()
+        following = asked.sent.max() + 1 if asked.sent else 0
+        ahead = math.ceil(LOOK_LIMIT_S / self.settings.interval_s)
+        asked.sent.add_range(following, following + ahead)
+        return asked
 
     def _overdue(self, account: Account) -> Any:
         """Those in flight that were due by now."""

@@ -40,6 +40,7 @@ class StreamReader(ABC, Generic[T]):
 
     def __init__(self, name: str) -> None:
         self._collector: Collector[T] = Collector(f"vdkprobe-{name}", self._collect)
+        self._gathered: list[tuple[T, int]] | None = None
         self._observer: StreamObserver | None = None
         self._resumed: Observation | None = None
         self.told: Callable[[int, int], None] | None = None
@@ -61,6 +62,14 @@ class StreamReader(ABC, Generic[T]):
         """Raise what keeps this reader from seeing all that has come out."""
         self._collector.check()
 
+    def gather(self) -> None:
+        """Let the next `observe` look at what has come by now, and at nothing later.
+
+        For whoever sends meanwhile: what is sent and comes between drawing up an expectation and
+        looking would be none of its records.
+        """
+        self._gathered = [*(self._gathered or ()), *self._collector.taken()]
+
     def observe(self, expectation: Expectation, *, deadline: Deadline) -> Observation:
         """All that has arrived since `prepare`."""
         if self._observer is None:
@@ -74,7 +83,9 @@ class StreamReader(ABC, Generic[T]):
             )
         self._observer.expectation = expectation
         # First what has come, then what is wrong: an account counts all there is.
-        taken = self._collector.taken()
+        taken, self._gathered = self._gathered, None
+        if taken is None:
+            taken = self._collector.taken()
         self._observer.see_many(
             chain.from_iterable(self._arrivals(item, at_us) for item, at_us in taken)
         )

@@ -24,7 +24,7 @@ from pytest_vdkprobe.events.stream import EventStream
 from pytest_vdkprobe.metrics.recorder import Recorder
 from pytest_vdkprobe.sandbox.faults import EVENT_LIES
 from pytest_vdkprobe.sandbox.server import Sandbox
-from pytest_vdkprobe.waiting import Deadline, wait_until
+from pytest_vdkprobe.waiting import Deadline, pause, wait_until
 from tests.unit.events.streams import LIMIT_S, run, seen, stream, table
 
 POSTS = {"method": "POST", "path": "/collect/"}
@@ -317,6 +317,26 @@ def test_clock_that_steps_by_an_hour_changes_nothing(
         monkeypatch.undo()
     found.require()
     assert found.account.delivered == 20
+
+
+def test_what_comes_while_a_look_is_under_way_is_nobody_elses(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stream(sandbox, tmp_path, watch=True) as made:
+        drawn_up = made._expectation
+
+        def slowly() -> object:
+            found = drawn_up()
+            pause(0.1, deadline=Deadline.after(LIMIT_S))  # several events are posted, and come
+            return found
+
+        monkeypatch.setattr(made, "_expectation", slowly)
+        made.open()
+        made.start()
+        seen(made, 20)
+        monkeypatch.undo()
+        found = made.look()
+        assert (found.foreign, found.lost) == (0, 0)
 
 
 def test_takeover_invents_no_loss_and_no_duplicate(sandbox: Sandbox, tmp_path: Path) -> None:
