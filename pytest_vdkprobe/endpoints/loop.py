@@ -125,7 +125,15 @@ class TaskLoop:
             missed = self._pace.missed - self._missed_before
             self._missed_before += missed
             pending = len(self._open)
-        return Tally(self.settings, place=self.place, ended=ended, pending=pending, missed=missed)
+            good_s = None if self._last_good is None else time.monotonic() - self._last_good
+        return Tally(
+            self.settings,
+            place=self.place,
+            ended=ended,
+            pending=pending,
+            missed=missed,
+            good_s=good_s,
+        )
 
     def finish(self, *, deadline: Deadline) -> Tally:
         """Wait until all of a limited number have ended; at the deadline, what has by then."""

@@ -143,6 +143,16 @@ def test_without_an_ended_task_there_is_no_evidence(sandbox: Sandbox) -> None:
     loop.close()
 
 
+def test_a_round_between_two_tasks_rests_on_the_last_good_one(sandbox: Sandbox) -> None:
+    loop = made(settings_for(sandbox, interval_s=20.0), limit=1)
+    loop.start()
+    loop.finish(deadline=Deadline.after(LIMIT_S)).require()
+    between = loop.take()
+    between.require()
+    assert between.evidence().startswith("none ended meanwhile; the last one succeeded 0.")
+    loop.close()
+
+
 def test_flaky_is_the_seeds_mixture_and_is_repeated_by_its_seed() -> None:
     def failed() -> list[int]:
         with Sandbox(seed=3) as sandbox:
