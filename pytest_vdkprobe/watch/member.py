@@ -154,10 +154,12 @@ class Member:
             return
         limit_s = self.limits.round_s if process.round is not None else START_LIMIT_S
         since = process.round_began if process.round is not None else process.started
+        # One that is to end after its round may hang in it, or on its way out, all the same.
+        since = max(since, process.told_at)
         if self._interrupted_at is not None:
             if now > self._interrupted_at + self.limits.grace_s:
                 process.kill()
-        elif not process.idle and not process.told_to_end and now > since + limit_s:
+        elif not process.idle and now > since + limit_s:
             process.interrupt()
             self._interrupted_at = now
 

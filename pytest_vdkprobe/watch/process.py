@@ -38,6 +38,8 @@ class ScenarioProcess:
         """The round under way."""
         self.round_began = 0.0
         self.told_to_end = False
+        self.told_at = 0.0
+        """When that was."""
         self.started = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         ours, theirs = socket.socketpair()
@@ -73,7 +75,7 @@ class ScenarioProcess:
 
     def end(self) -> None:
         """Tell it to end when its round is over."""
-        self.told_to_end = True
+        self.told_to_end, self.told_at = True, time.monotonic()
         self.channel.send(end=True)
 
     def interrupt(self) -> None:
