@@ -288,6 +288,9 @@ class Listener:
             if not self._stopped.is_set():
                 self.ends += 1
                 self.trouble = _told(exc)
+        finally:
+            # Whoever stops us may find no socket to close any more.
+            socket.close()
         self.connected = False
         self._socket = None
         if self.heard == heard_before and not silent.expired:
