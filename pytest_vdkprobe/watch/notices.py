@@ -10,10 +10,11 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.errors import ProbeError
-from pytest_vdkprobe.secrets import Secret, redact
+from pytest_vdkprobe.secrets import REDACTOR, Secret, redact
 from pytest_vdkprobe.workers import Abandoned, Workers
 
 if TYPE_CHECKING:
@@ -146,6 +147,9 @@ class Push:
 def _resolved(url: str | SecretRef | None, base_dir: Path | None, key: str) -> str | None:
     if isinstance(url, SecretRef):
         secret: Secret = url.resolve(base_dir=base_dir, key=key)
+        parts = urlsplit(secret.reveal())
+        # Errors of `requests` name this part alone, and it is the one that nobody may know.
+        REDACTOR.add(parts.path + (f"?{parts.query}" if parts.query else ""))
         return secret.reveal()
     return url
 

@@ -139,3 +139,15 @@ def test_a_group_is_pushed_whole_and_removed(listener: Listener) -> None:
     assert (put, delete) == ("PUT", "DELETE")
     assert path == removed == "/metrics/job/vdkprobe/instance/blue"
     assert b'vdkprobe_events_sent_total{check="events[x]"} 3.0' in body
+
+
+def test_no_part_of_an_address_that_is_secret_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BEAT", "http://127.0.0.1:1/beats/0b5c0de-whoever-knows-it")
+    said: list[str] = []
+    failed = Recorder().counter("vdkprobe_notices_failed_total", to="ping")
+    ping = Ping(PingSettings(url=SecretRef(env="BEAT")))
+    notice = Notice("ping", ping, failed=failed, say=said.append)
+    notice.tell("good")
+    notice.close(PATIENCE_S)
+    assert len(said) == 1
+    assert "whoever" not in said[0]
