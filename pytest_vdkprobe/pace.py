@@ -118,11 +118,18 @@ class Pace:
             now = time.monotonic()
             for errand, at in errands.items():
                 if now >= at:
-                    errand.act(now)
+                    self._do(errand, now)
                     errands[errand] = at + errand.every_s
             if now >= due and not self._stopped.is_set():
                 slot = self._serve(slot, start, now)
         self.done.set()
+
+    def _do(self, errand: Errand, now: float) -> None:
+        try:
+            errand.act(now)
+        except Exception as exc:  # noqa: BLE001 - nobody is there to raise it to; it is asked for
+            self.error = self.error or exc
+            self.stop()
 
     def _serve(self, slot: int, start: float, now: float) -> int:
         """Hand over the slot that is due; the next one. Slots that are over are missed."""

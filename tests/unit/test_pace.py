@@ -140,3 +140,14 @@ def test_what_a_worker_raises_ends_the_schedule_and_is_kept() -> None:
         wait_until("the end", lambda: made.error, done=bool, deadline=Deadline.after(LIMIT_S))
         assert made.stopped
         assert isinstance(made.error, ValueError)
+
+
+def test_an_errand_that_breaks_ends_the_schedule_and_says_so() -> None:
+    def broken(_now: float) -> None:
+        raise OSError("no")
+
+    served = Served()
+    with pace(served, interval_s=0.01, errands=[Errand(0.01, broken)]) as made:
+        made.start()
+        assert made.done.wait(LIMIT_S)
+        assert str(made.error) == "no"
