@@ -21,6 +21,9 @@ WINDOWS_S = {"1m": 60.0, "10m": 600.0, "1h": 3600.0}
 _HEAD = 4
 """Values before the ring: how many are in flight, the oldest's moment, the last latency, and when
 one last arrived, in seconds since 1970."""
+_FINE = 20
+"""How many buckets of a second keep the first moment among those in flight of each: when that one
+has come, the age of the others is told too old by a bucket at most."""
 _SLOT = 3
 """Values of a second in the ring: which, how many were sent in it, how many of these arrived."""
 
@@ -39,9 +42,9 @@ class Flights:
         self._slots = (width(sla_s) - _HEAD) // _SLOT
         self._lock = lock
         self._open: dict[int, tuple[int, float]] = {}
-        """How many are in flight of each second, and the first moment among them."""
+        """How many are in flight of each bucket, and the first moment among them."""
         self._in_flight = 0
-        self._seconds: list[int] = []
+        self._buckets: list[int] = []
         self._show()
 
     def opened(self, at: float) -> None:
@@ -77,28 +80,28 @@ class Flights:
         """After a restart: these are in flight and no others. What was counted stays."""
         with self._lock:
             self._open.clear()
-            self._seconds.clear()
+            self._buckets.clear()
             self._in_flight = 0
             for at in moments:
                 self._add(at)
             self._show()
 
     def _add(self, at: float) -> None:
-        second = math.floor(at)
-        count, first = self._open.get(second, (0, at))
+        bucket = math.floor(at * _FINE)
+        count, first = self._open.get(bucket, (0, at))
         if not count:
-            heapq.heappush(self._seconds, second)
-        self._open[second] = (count + 1, min(first, at))
+            heapq.heappush(self._buckets, bucket)
+        self._open[bucket] = (count + 1, min(first, at))
         self._in_flight += 1
 
     def _remove(self, at: float) -> None:
-        second = math.floor(at)
-        if second not in self._open:
+        bucket = math.floor(at * _FINE)
+        if bucket not in self._open:
             return
-        count, first = self._open.pop(second)
+        count, first = self._open.pop(bucket)
         self._in_flight -= 1
         if count > 1:
-            self._open[second] = (count - 1, first)
+            self._open[bucket] = (count - 1, first)
 
     def _count(self, at: float, change: int, *, sent: bool) -> None:
         second = math.floor(at)
@@ -112,11 +115,11 @@ class Flights:
         values[slot + (1 if sent else 2)] += change
 
     def _show(self) -> None:
-        while self._seconds and self._seconds[0] not in self._open:
-            heapq.heappop(self._seconds)
+        while self._buckets and self._buckets[0] not in self._open:
+            heapq.heappop(self._buckets)
         values = self._cells.values
         values[self._index] = self._in_flight
-        values[self._index + 1] = self._open[self._seconds[0]][1] if self._seconds else 0.0
+        values[self._index + 1] = self._open[self._buckets[0]][1] if self._buckets else 0.0
 
 
 class State(NamedTuple):

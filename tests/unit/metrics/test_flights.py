@@ -158,3 +158,13 @@ def test_after_a_restart_only_what_the_ledger_has_open_is_in_flight(pipeline: Pi
     assert pipeline.state()[:3] == (2, 0, 3.5)
     pipeline.flights.arrived(first, 3.5)
     assert pipeline.state()[:3] == (1, 0, 2.0)
+
+
+def test_the_oldest_is_the_oldest_of_those_that_are_left(pipeline: Pipeline) -> None:
+    first = pipeline.send()
+    pipeline.clock.now += 0.5
+    pipeline.send()
+    pipeline.flights.arrived(first, 0.5)
+    pipeline.clock.now += SLA_S - 0.1
+    assert pipeline.state().oldest_s == pytest.approx(SLA_S - 0.1)
+    assert pipeline.state().overdue == 0
