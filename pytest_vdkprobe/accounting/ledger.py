@@ -164,14 +164,19 @@ class Ledger:
         self._journal.flush()
 
     def expectation(
-        self, *, within_s: float, late_s: float, losses: Collection[str] = ()
+        self, *, within_s: float, late_s: float, losses: Collection[str] = (), ahead: int = 0
     ) -> Expectation:
-        """What a reader is to look for, as things stand; `losses` are what both ends declare."""
+        """What a reader is to look for, as things stand; `losses` are what both ends declare.
+
+        With `ahead` so many more, which may be sent while it looks.
+        """
         head = self._head
+        sent = self.sent.copy()
+        sent.add_range(self.next_seq, self.next_seq + ahead)
         return Expectation(
             head.run_id,
             profile(head.profile),
-            sent=self.sent.copy(),
+            sent=sent,
             acknowledged=self.acknowledged.copy(),
             refused=self.refused.copy(),
             start_us=head.start_us,

@@ -158,14 +158,18 @@ class EventStream:
     def look(self, *, deadline: Deadline | None = None) -> Account:
         """The account as things stand now; what keeps the reader from looking is kept for later."""
         with self._reading:
+            ahead = 0  # a table is also asked for what comes meanwhile, which would be foreign
             if isinstance(self.reader, StreamReader):
                 self.reader.gather()
+            elif not self._pace.done.is_set():
+                ahead = math.ceil(LOOK_LIMIT_S / self.settings.interval_s)
             expectation = self._expectation()
             # Whatever is not there when a look begins after its window has closed is lost.
             now_us = clock.now_us()
             limit = (deadline or Deadline.after(LOOK_LIMIT_S)).within(LOOK_LIMIT_S)
             try:
-                self._observation = self.reader.observe(self._asked(expectation), deadline=limit)
+                asked = self._expectation(ahead) if ahead else expectation
+                self._observation = self.reader.observe(asked, deadline=limit)
                 self._trouble = None
             except Finding as finding:
                 self._trouble = finding
@@ -355,27 +359,15 @@ class EventStream:
             except Exception as exc:  # noqa: BLE001 - it goes on, and the next round tells
                 self._trouble = _as_finding(exc)
 
-    def _expectation(self) -> Expectation:
+    def _expectation(self, ahead: int = 0) -> Expectation:
         with self._writing:
             self.books.ledger.flush()
             return self.books.ledger.expectation(
                 within_s=self.settings.within_s,
                 late_s=self.settings.late_s,
                 losses={*self.target.losses, *self.reader.losses},
+                ahead=ahead,
             )
-
-    def _asked(self, expectation: Expectation) -> Expectation:
-        """What a place is asked for: while events are posted, also those that come meanwhile.
-
-        They count at the next look; without, a row of ours would be nobody's.
-        """
-        if isinstance(self.reader, StreamReader) or self._pace.done.is_set():
-            return expectation
-        asked = self._expectation()
-        following = asked.sent.max() + 1 if asked.sent else 0
-        ahead = math.ceil(LOOK_LIMIT_S / self.settings.interval_s)
-        asked.sent.add_range(following, following + ahead)
-        return asked
 
     def _overdue(self, account: Account) -> Any:
         """Those in flight that were due by now."""

@@ -11,11 +11,11 @@ not observable.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
 from pytest_vdkprobe.accounting.observation import EXAMPLES, Observation, shown
+from pytest_vdkprobe.clock import now_us
 from pytest_vdkprobe.connections.sql import SqlError
 from pytest_vdkprobe.connections.tables import OwnTable, finding
 from pytest_vdkprobe.errors import PlatformFailure, ProbeError, TransportError
@@ -120,13 +120,13 @@ class TableReader:
         run_id, sent = expectation.run_id, expectation.sent
         last = sent.max() if sent else -1
         found = Observation()
-        began_us = time.time_ns() // 1000
+        began_us = now_us()
         summary = self._tally.summary(run_id, last, deadline=deadline)
         if summary.distinct == last + 1:
             found.seen.add_range(0, last + 1)
         elif summary.distinct:
             found.seen = self._tally.seen(run_id, last, deadline=deadline)
-        ended_us = time.time_ns() // 1000
+        ended_us = now_us()
         if summary.rows > summary.distinct:
             self._duplicates(found, run_id, last, deadline)
         if summary.wrong:

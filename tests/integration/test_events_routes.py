@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_vdkprobe.accounting.account import Account
+from pytest_vdkprobe.accounting.expectation import Expectation
 from pytest_vdkprobe.config import from_tables
 from pytest_vdkprobe.errors import PlatformFailure
 from pytest_vdkprobe.events.books import Books
@@ -17,7 +20,7 @@ from pytest_vdkprobe.events.findings import Round
 from pytest_vdkprobe.events.stream import EventStream
 from pytest_vdkprobe.leases import LeaseStore
 from pytest_vdkprobe.sandbox.server import Sandbox
-from pytest_vdkprobe.waiting import Deadline
+from pytest_vdkprobe.waiting import Deadline, pause
 from tests.integration.shared_engines import SharedEngines
 
 LIMIT_S = 120.0
@@ -112,3 +115,34 @@ def test_event_that_an_http_pipeline_loses_on_its_way_into_a_table_is_missed(
     assert (found.account.lost, found.account.delivered) == (1, 19)
     with pytest.raises(PlatformFailure, match="1 lost"):
         found.require()
+
+
+def test_table_is_read_by_the_clock_that_nobody_sets(
+    engines: SharedEngines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() + 3600 * 10**9)
+    found = posted(into_postgres(engines), tmp_path)
+    assert (found.account.delivered, found.account.late or 0) == (20, 0)
+
+
+def test_rows_that_come_while_a_table_is_asked_are_nobody_elses(
+    engines: SharedEngines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn_up, looked = EventStream._expectation, EventStream.look
+    foreign: list[int] = []
+
+    def slowly(stream: EventStream, ahead: int = 0) -> Expectation:
+        found = drawn_up(stream, ahead)
+        pause(0.3, deadline=Deadline.after(LIMIT_S))  # several rows are inserted meanwhile
+        return found
+
+    def look(stream: EventStream, *, deadline: Deadline | None = None) -> Account:
+        account = looked(stream, deadline=deadline)
+        foreign.append(account.foreign)
+        return account
+
+    monkeypatch.setattr(EventStream, "_expectation", slowly)
+    monkeypatch.setattr(EventStream, "look", look)
+    posted(into_postgres(engines), tmp_path).require()
+    assert max(foreign) == 0

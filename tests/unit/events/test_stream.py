@@ -325,8 +325,8 @@ def test_what_comes_while_a_look_is_under_way_is_nobody_elses(
     with stream(sandbox, tmp_path, watch=True) as made:
         drawn_up = made._expectation
 
-        def slowly() -> object:
-            found = drawn_up()
+        def slowly(ahead: int = 0) -> object:
+            found = drawn_up(ahead)
             pause(0.1, deadline=Deadline.after(LIMIT_S))  # several events are posted, and come
             return found
 
