@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 
 from pytest_vdkprobe.config.registry import place_of
-from pytest_vdkprobe.errors import ConfigError, Finding
+from pytest_vdkprobe.errors import ConfigError, Finding, ProbeError
 from pytest_vdkprobe.journeys.texts import presentable
 from pytest_vdkprobe.verdicts import Verdict
 
 CHANGES = (Verdict.PASS, Verdict.FAIL, Verdict.ERROR, Verdict.UNKNOWN)
 """What a verdict may be changed from and to: a blocked step has none of its own."""
+BREAKS = (Exception, pytest.fail.Exception, pytest.skip.Exception)
+"""What a hook may raise that must not end the run: pytest's own are no Exceptions."""
 FORM = '{"evidence": ["..."], "verdict": "fail", "because": "..."}, each key optional, or None'
 
 
@@ -54,7 +56,8 @@ def amend(config: pytest.Config, data: dict[str, Any], finding: Finding | None) 
     try:
         answers = config.hook.pytest_vdkprobe_verdict(config=config, step=step, finding=finding)
         checked = [_checked(config, name, answer) for answer in answers if answer is not None]
-    except Exception as exc:  # noqa: BLE001 - what was found before it is told all the same
+    except BREAKS as exc:
+        # What was found before it is told all the same.
         problem = exc if isinstance(exc, ConfigError) else None
         what = problem.what if problem else f"The hook {name} broke: {type(exc).__name__}: {exc}"
         lines = [("To try", f"correct it in {places(config, name)}")]
@@ -117,6 +120,12 @@ def problems_told(config: pytest.Config, answers: list[object]) -> list[ConfigEr
             raise wrong_answer(config, "pytest_vdkprobe_configured", answer, expected)
         found += problems
     return found
+
+
+def broken(config: pytest.Config, name: str, exc: BaseException) -> ProbeError:
+    """What to say of a hook that raised something that is no finding."""
+    text = f"The hook {name} broke: {type(exc).__name__}: {exc}."
+    return ProbeError(text, to_try=f"correct it in {places(config, name)}")
 
 
 def additions(config: pytest.Config, answers: list[object]) -> dict[str, Any]:

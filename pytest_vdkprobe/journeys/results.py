@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_vdkprobe.errors import Finding
+from pytest_vdkprobe.journeys.answers import BREAKS, broken
 from pytest_vdkprobe.journeys.judging import SKIPPED
 from pytest_vdkprobe.journeys.run import Run
 from pytest_vdkprobe.journeys.session import BAD
@@ -57,8 +58,17 @@ class Results:
             self.cleanup.append(data)
         else:
             self.journeys.setdefault(data["journey"], []).append(data)
-            hook = self._config.hook.pytest_vdkprobe_step_finished
-            hook(config=self._config, step=as_entry(data))
+            self._tell(as_entry(data))
+
+    def _tell(self, entry: Step) -> None:
+        """Tell users' hooks of a step; one that breaks must not end the run half way."""
+        name = "pytest_vdkprobe_step_finished"
+        try:
+            self._config.hook.pytest_vdkprobe_step_finished(config=self._config, step=entry)
+        except BREAKS as exc:
+            problem = exc if isinstance(exc, Finding) else broken(self._config, name, exc)
+            if problem.what not in [known.what for known in self.problems]:
+                self.add_problem(problem)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A worker could not use what it collected: a broken configuration, not a broken test."""
@@ -83,7 +93,11 @@ class Results:
         found += self._others
         if self._ordinary is Verdict.FAIL:
             found.append(Verdict.FAIL)
-        return worst(found)
+        counted = worst(found)
+        if counted is Verdict.BLOCKED and Verdict.PASS not in [*found, self._ordinary]:
+            # By steps that were skipped: nothing is wrong, and nothing was seen.
+            return Verdict.UNKNOWN
+        return counted
 
     @property
     def beside(self) -> Verdict | None:

@@ -134,10 +134,8 @@ class Ending:
             return hook()
         except Finding as finding:
             self.results.add_problem(finding)
-        except Exception as exc:  # noqa: BLE001 - the summary of the run matters more
-            text = f"The hook {name} broke: {type(exc).__name__}: {exc}."
-            places = answers.places(self.config, name)
-            self.results.add_problem(ProbeError(text, to_try=f"correct it in {places}"))
+        except answers.BREAKS as exc:
+            self.results.add_problem(answers.broken(self.config, name, exc))
         return None
 
     @pytest.hookimpl(tryfirst=True)

@@ -234,3 +234,15 @@ def test_an_override_is_looked_at_in_each_folder(probe: Probe) -> None:
     text = result.stdout.str() + result.stderr.str()
     assert result.ret == USAGE, text
     assert "The fixture vdk_auth is overridden with another scope." in text
+
+
+@pytest.mark.parametrize("breaks", ["1 / 0", "pytest.fail('no')", "pytest.skip('no')"])
+@pytest.mark.parametrize("name", ["step_finished", "verdict", "report"])
+def test_a_hook_that_breaks_ends_no_run_half_way(probe: Probe, name: str, breaks: str) -> None:
+    arguments = {"step_finished": "step", "verdict": "step", "report": "report"}[name]
+    hook = f"def pytest_vdkprobe_{name}(config, {arguments}): {breaks}\n"
+    report, text, code = played(probe, hook, THREE)
+    assert code == 6, text
+    assert [step["step"] for step in report["journeys"][0]["steps"]] == ["create", "run", "delete"]
+    assert text.count(f"The hook pytest_vdkprobe_{name} broke") >= 1
+    assert f"conftest.py:2 (pytest_vdkprobe_{name})" in text

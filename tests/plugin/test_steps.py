@@ -229,3 +229,9 @@ def test_a_hook_is_told_of_every_step(probe: Probe) -> None:
     probe.run("test_mine.py", "-s").stdout.fnmatch_lines(
         ["*TOLD create pass [[]'created']*", "*TOLD run pass [[]'ran']*", "*TOLD delete pass*"]
     )
+
+
+def test_a_journey_that_is_blocked_by_a_skip_has_shown_nothing(probe: Probe) -> None:
+    probe.scenario(THREE.replace('vdk_step.evidence("created")', "pytest.skip('not today')"))
+    result = probe.run("test_mine.py")
+    assert result.ret == 7, result.stdout.str()
