@@ -8,11 +8,14 @@ import msgspec
 
 from pytest_vdkprobe.connections.kafka import KafkaClients, driver
 from pytest_vdkprobe.pipelines.account import MICROSECONDS, Id, Seen
+from pytest_vdkprobe.waiting import Deadline
 
 if TYPE_CHECKING:
     from kafka import KafkaConsumer
 
 POLL_MS = 100
+LIMIT_S = 30.0
+"""For one look: kafka-python itself would wait for ever for brokers that do not come back."""
 
 
 class _Message(msgspec.Struct):
@@ -40,12 +43,16 @@ class Topic:
         self._parts: list[Any] = []
 
     def read(self) -> list[Seen]:
-        """All messages that were there when this was called, at least."""
+        """All messages that were there when this was called; fewer if brokers are away."""
         errors = driver().errors
+        deadline = Deadline.after(LIMIT_S, "time to read messages")
         try:
             consumer = self._open()
             ends = consumer.end_offsets(self._parts)
-            while any(consumer.position(part) < ends[part] for part in self._parts):
+            while not deadline.expired and any(
+                (consumer.position(part, timeout_ms=POLL_MS) or 0) < ends[part]
+                for part in self._parts
+            ):
                 for records in consumer.poll(timeout_ms=POLL_MS).values():
                     self._take(records)
         except errors.KafkaError:
