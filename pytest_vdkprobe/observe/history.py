@@ -182,7 +182,16 @@ class History:
             def told(verdict: Verdict) -> str:
                 return str(Verdict.UNKNOWN if cut_short and verdict == Verdict.PASS else verdict)
 
-            platforms = _platforms(self._versions)
+            consists_of = {
+                path: of_text(path, text) for path, text in _platforms(self._versions).items()
+            }
+            if self._consisting.known is not None:
+                # What was asked for before; none of the journeys that ran need have asked again.
+                for model in as_models(
+                    [path, digest, digest, 0]
+                    for path, digest in self._consisting.known.versions.items()
+                ):
+                    consists_of.setdefault(model.path, model)
             self._recorder.write(
                 "finish",
                 good=exit_code == 0 and results.verdict == Verdict.PASS,
@@ -191,7 +200,7 @@ class History:
                 verdicts={j: told(results.verdict_of(j)) for j in results.journeys},
                 accounts=self._accounts,
                 versions=self._versions,
-                consists_of=[of_text(path, text) for path, text in platforms.items()],
+                consists_of=list(consists_of.values()),
             )
 
     def tell(self, terminal: Any) -> None:

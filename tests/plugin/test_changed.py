@@ -71,6 +71,30 @@ def test_only_the_journey_that_changed_runs(probe: Probe) -> None:
     assert probe.run("test_mine.py", "--vdk-changed").ret == 0
 
 
+VERSIONS = """
+from pytest_vdkprobe.observe import history
+from pytest_vdkprobe.history.files import of_text
+path, text = "platform/control-service", "1.5"
+history.versions_now = lambda _run: {path: of_text(path, text).digest.hex()}
+"""
+ASKS = """
+    vdk_step.evidence("ran")
+    if vdk_step.subject == "first-job":
+        vdk_step.attach("versions", {"control-service": "1.5"})
+"""
+
+
+def test_a_run_of_journeys_that_ask_for_no_version_knows_it_all_the_same(probe: Probe) -> None:
+    probe.jobs("first-job", "second-job")
+    probe.write("conftest.py", VERSIONS)
+    probe.scenario(THREE.replace('vdk_step.evidence("ran")', ASKS))
+    probe.run_apart("test_mine.py")
+    rewrite("platform.toml", '"second-job"', '"second-job"\nschedule = "0 3 * * *"')(probe)
+    assert probe.run_apart("test_mine.py", "--vdk-changed").parseoutcomes()["passed"] == 3
+    result = probe.run_apart("test_mine.py", "--vdk-changed")
+    result.stdout.fnmatch_lines(["*left out  mine?second-job?: nothing changed since run *"])
+
+
 def test_workers_choose_alike_and_their_controller_says_why(probe: Probe) -> None:
     probe.jobs("first-job", "second-job")
     probe.scenario(THREE)
