@@ -72,7 +72,11 @@ class Writing:
             work.change(HEARTBEAT, id=self.execution_id, now=work.now())
         position = self._parts[journey] = self._parts.get(journey, 0) + 1
         part = parts.Part(
-            position, name[:LONGEST_PART], verdict, duration_s, evidence[:LONGEST_EVIDENCE]
+            position,
+            name[:LONGEST_PART],
+            verdict,
+            duration_s,
+            storable(evidence[:LONGEST_EVIDENCE]),
         )
         parts.store(work, self._steps[journey], [part])
 
@@ -105,6 +109,11 @@ class Writing:
         )
         executions.end(work, self.execution_id, _status(good), verdict=verdict, note=note)
         prune(work, keep=self.keep, pipeline=self.pipeline)
+
+
+def storable(text: str) -> str:
+    """A text as every database takes it: what a platform says may hold anything."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
 def step_name(journey: str) -> str:

@@ -47,6 +47,7 @@ def remember(
     bad: str = "",
     keep: int = 99,
     steps: tuple[str, ...] = STEPS,
+    evidence: str = "",
 ) -> str:
     """A run of one journey, or of some of its steps; its execution's id."""
     recorder = Recorder(address, run_id=secrets.token_hex(4), pipeline=PIPELINE, keep=keep)
@@ -60,7 +61,7 @@ def remember(
             name=step,
             verdict="fail" if step == bad else "pass",
             duration_s=durations[step],
-            evidence="",
+            evidence=evidence,
             consists_of=[of_text("scenario/test_mine.py", code)] if step == "create" else [],
         )
     verdict = "fail" if bad else "pass"
@@ -145,6 +146,14 @@ def test_the_last_good_run_may_be_long_ago(
     assert found.base.execution_id == good
     assert list(found.failing) == [(JOURNEY, "run")]
     assert found.added == []
+
+
+def test_what_no_database_takes_as_text_does_not_end_the_history(address: Address) -> None:
+    last = remember(address, dict.fromkeys(STEPS, 0.5), evidence="it said \0 and \ud800")
+    with closing(open_history(address)) as database, database.begin() as work:
+        rows = work.rows("select distinct evidence from execution_step_part")
+    assert rows[0][0] == "it said \\0 and \\ud800"
+    assert looked_back(address, last).base is None
 
 
 def test_the_last_good_run_is_never_pruned(address: Address) -> None:
