@@ -16,6 +16,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from pytest_vdkprobe.cli.check import overrides_of
 from pytest_vdkprobe.cli.main import build_parser
 from pytest_vdkprobe.jobs.template import load_template
 from pytest_vdkprobe.pipeline.configuration import MOUNTED, load_pipeline
@@ -95,6 +96,40 @@ def test_the_mounted_configuration_and_secrets_are_read(tmp_path: Path) -> None:
     assert settings.database.user == "username of postgres-credentials"
     assert settings.kafka.tls is not None
     assert settings.kafka.tls.certificate is not None
+
+
+def test_the_user_of_producers_and_consumers_is_made(tmp_path: Path) -> None:
+    documents = {
+        document["metadata"]["name"]: document
+        for path in MANIFESTS
+        for document in yaml.safe_load_all(path.read_text())
+    }
+    (pod,) = pods(documents["website-configure"])
+    (container,) = pod["containers"]
+    for folder in secrets():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "username").write_text("owner")
+    file = tmp_path / "config.yaml"
+    file.write_text(documents["website-availability"]["data"]["config.yaml"])
+    given = build_parser().parse_args(["pipeline", *container["args"]]).overrides
+    role = load_pipeline(
+        str(file),
+        secrets=str(tmp_path),
+        overrides=overrides_of(given, option="--set"),
+        environ={},
+    ).settings.role
+    assert role is not None
+    assert role.name == documents["postgres-credentials"]["stringData"]["username"]
+    assert role.password is not None
+    (mount,) = (
+        mount["name"]
+        for mount in container["volumeMounts"]
+        if role.password.file == f"{mount['mountPath']}/password"
+    )
+    assert {
+        "name": mount,
+        "secret": {"secretName": "postgres-credentials", "defaultMode": 288},
+    } in (pod["volumes"])
 
 
 COMPOSE = yaml.safe_load((HERE / "docker" / "compose.yaml").read_text())
