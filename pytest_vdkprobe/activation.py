@@ -248,9 +248,13 @@ def resolve_configuration(
 ) -> tuple[Configuration, dict[str, Any] | None]:
     """Load what `--vdk-config` names; for `sandbox`, start one, or take the controller's tables."""
     from pytest_vdkprobe.config import from_tables, load  # noqa: PLC0415 - the rest is checked first
+    from pytest_vdkprobe.config.overrides import beneath_environment  # noqa: PLC0415 - as above
 
     spec = str(option(config, "config"))
-    overrides = dict(_override(text) for text in option(config, "set") or ())
+    texts, source = option_with_source(config, "set")
+    overrides = dict(_override(text) for text in texts or ())
+    if source == "ini file":
+        overrides = beneath_environment(overrides, os.environ)
     if spec == "sandbox":
         if tables is None:
             from pytest_vdkprobe.sandbox.session import start  # noqa: PLC0415 - only for sandbox

@@ -80,6 +80,16 @@ def from_environment(environ: Mapping[str, str]) -> Iterator[Override]:
         yield Override(key, Given(text, parse(text), name), origin)
 
 
+def beneath_environment(overrides: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Those that no variable sets too: what an ini file says goes after the environment."""
+    set_there = {override.key for override in from_environment(environ)}
+    return {
+        name: text
+        for name, text in overrides.items()
+        if tuple(part.lower() for part in as_key(name)) not in set_there
+    }
+
+
 def suspicious(environ: Mapping[str, str]) -> list[str]:
     """Warnings about names with one underscore where a setting needs two."""
     sections = [name for name in ("control", "jobs", "routes", "scenarios") if name in SECTIONS]

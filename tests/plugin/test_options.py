@@ -52,6 +52,9 @@ def test_command_line_beats_environment_beats_ini(
         "pytest.ini", "[pytest]\nvdk_config = platform.toml\nvdk_set = control.team=ini\n"
     )
     assert "TEAM ini" in told(scenario)
+    monkeypatch.setenv("VDKPROBE_CONTROL__TEAM", "twin")
+    assert "twin" in told(scenario)
+    monkeypatch.delenv("VDKPROBE_CONTROL__TEAM")
     monkeypatch.setenv("VDKPROBE_SET", "control.team=env")
     assert "TEAM env" in told(scenario)
     assert "TEAM cli" in told(scenario, "--vdk-set", "control.team=cli")
