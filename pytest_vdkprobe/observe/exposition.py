@@ -50,9 +50,14 @@ class Exposition:
     def collect(self) -> Iterator[Metric]:
         """Every family that has a series, as things are now."""
         by_name: dict[str, list[Sample]] = {}
+        seen: set[tuple[Any, ...]] = set()
         for source in self.sources:
             for key, values in source().items():
                 name, labels, *more = json.loads(key.removeprefix("-"))
+                series = (name, *labels.items())
+                if series in seen:
+                    continue  # of an earlier process, with another SLA: what is claimed is first
+                seen.add(series)
                 by_name.setdefault(name, []).append((labels, values, more[0] if more else None))
         now = time.monotonic()
         states = [
