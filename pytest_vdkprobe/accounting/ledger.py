@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 WHAT = "ledger"
 LONGEST_REASON = 300
+FORGONE = "the probe was restarted while it was under way"
+"""Why nothing can be said of what was taken: nobody listened for it all the time."""
 _LETTERS = {"I": "intended", "A": "acknowledged", "R": "refused", "U": "unknown"}
 
 
@@ -51,6 +53,8 @@ class Ledger:
         self.sent: BitMap64 = BitMap64()
         self.acknowledged: BitMap64 = BitMap64()
         self.refused: BitMap64 = BitMap64()
+        self.forgone: BitMap64 = BitMap64()
+        """Of the unknown ones, those that were acknowledged before the probe was restarted."""
         self.reasons: dict[str, str] = {}
         """The first reason for each outcome but acknowledged."""
         self._head = head
@@ -209,6 +213,8 @@ class Ledger:
             self.acknowledged.add_range(start, stop)
         elif letter == "R":
             self.refused.add_range(start, stop)
+        elif reason == FORGONE:
+            self.forgone.add_range(start, stop)
         if reason:
             self.reasons.setdefault(_LETTERS[letter], reason)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_vdkprobe import clock
-from pytest_vdkprobe.accounting.ledger import Ledger
+from pytest_vdkprobe.accounting.ledger import FORGONE, Ledger
 from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
 from pytest_vdkprobe.accounting.sightings import Sightings
 from pytest_vdkprobe.errors import ProbeError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.events.settings import EventsSettings
 
 ASIDE = ".aside"
-TAKEN_OVER = SendResult(Outcome.UNKNOWN, "the probe was restarted while it was under way")
+TAKEN_OVER = SendResult(Outcome.UNKNOWN, FORGONE)
 
 
 class Books:
@@ -41,6 +41,8 @@ class Books:
         self.run_id = run_id
         self.path = path
         self.resumed = False
+        self.taken_over: list[int] = []
+        """What was under way when the process before ended."""
         self.totals: Mapping[str, float] = totals or {}
         """What counters stood at when these books were begun."""
         self._keeps = totals is not None
@@ -68,6 +70,10 @@ class Books:
     def start_us(self) -> int:
         """When event 0 is meant to be posted, microseconds since the epoch."""
         return self.ledger.start_us
+
+    def intended_us(self, seq: int) -> int:
+        """When that event is meant to be posted."""
+        return self.start_us + round(seq * self.settings.interval_s * 1e6)
 
     def begin(self) -> None:
         """Open new books, with event 0 now, unless they go on."""
@@ -122,6 +128,7 @@ class Books:
             if ledger.start_us + seq * interval_us + closes_us > _last_us(ledger, now_us)
         ]
         ledger.settle(open_still, [TAKEN_OVER] * len(open_still))
+        self.taken_over = open_still
 
 
 def _last_us(ledger: Ledger, now_us: int) -> int:

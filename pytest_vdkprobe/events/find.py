@@ -123,7 +123,24 @@ def find_problems(
         found = list(pipelines(configuration, filling))
     except ConfigError as problem:
         return [problem]
-    return [problem for one in found for problem in one.problems()]
+    return [problem for one in found for problem in one.problems()] + list(_alike(found))
+
+
+def _alike(found: list[Pipeline]) -> Iterator[ConfigError]:
+    """Pipelines whose metrics could not be told apart."""
+    labels: dict[str, str] = {}
+    for index, one in enumerate(found):
+        label, name = one.settings.app_id, one.settings.name
+        other = labels.setdefault(label, name)
+        if other != name:
+            yield ConfigError(
+                f"The event pipelines {other} and {name} have the same label, so that one's "
+                "metrics would overwrite the other's.",
+                file=one.configuration.name,
+                key=f"{SECTION}.{index}.label",
+                value=label,
+                to_try="give each a label of its own",
+            )
 
 
 def trials(configuration: Configuration) -> Iterator[tuple[str, Callable[[], str]]]:

@@ -65,6 +65,7 @@ class EventMetrics:
         self._missed = recorder.counter("vdkprobe_events_missed_slots_total", check=check)
         self._missed_before = self._missed.value
         self._base: Mapping[str, float] = {}
+        self._books: Books | None = None
 
     def totals(self) -> dict[str, float]:
         """What each counter stands at."""
@@ -73,7 +74,11 @@ class EventMetrics:
     def begin(self, books: Books) -> None:
         """Count from what stood there when these books were begun."""
         self._base = books.totals
+        self._books = books
         self._flights.restore(())
+        for seq in books.taken_over:
+            # Nobody listened, so it must not show as missing.
+            self._flights.withdrawn(clock.monotonic_of(books.intended_us(seq)))
 
     def sent(self, at: float) -> None:
         """An event is about to be posted that was due at this moment of the monotonic clock."""
@@ -120,15 +125,18 @@ class EventMetrics:
         self._count(account)
 
     def _count(self, account: Account) -> None:
-        unknown = len(account.closed_unknown())
+        unknown = account.closed_unknown()
         refused = account.refused
+        not_taken = account.members["unknown"]
+        if self._books is not None:
+            not_taken = not_taken - self._books.ledger.forgone
         totals: dict[str, float] = {
             f"vdkprobe_events_{name}_total": getattr(account, name) or 0 for name in OURS
         }
-        totals["vdkprobe_events_unknown_total"] = unknown
+        totals["vdkprobe_events_unknown_total"] = len(unknown)
         totals |= {
-            "probe_events_posted": account.sent - refused - account.unknown,
-            "probe_event_post_errors": refused + unknown,
+            "probe_events_posted": account.sent - refused - len(not_taken),
+            "probe_event_post_errors": refused + len(unknown & not_taken),
             "probe_events_received": account.seen,
             "probe_events_lost": account.lost,
             "probe_events_duplicates": account.duplicate,

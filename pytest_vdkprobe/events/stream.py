@@ -326,7 +326,7 @@ class EventStream:
             )
 
     def _intended_us(self, slot: int) -> int:
-        return self.books.start_us + round(slot * self.settings.interval_s * 1e6)
+        return self.books.intended_us(slot)
 
     # Receiving
 

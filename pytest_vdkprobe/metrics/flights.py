@@ -112,7 +112,8 @@ class Flights:
         if values[slot] != second:
             values[slot + 1] = values[slot + 2] = 0.0
             values[slot] = second
-        values[slot + (1 if sent else 2)] += change
+        place = slot + (1 if sent else 2)
+        values[place] = max(0.0, values[place] + change)
 
     def _show(self) -> None:
         while self._buckets and self._buckets[0] not in self._open:

@@ -367,6 +367,56 @@ def test_takeover_invents_no_loss_and_no_duplicate(sandbox: Sandbox, tmp_path: P
         assert counted.value >= total.sent > sent
 
 
+def test_takeover_invents_no_post_errors_and_nothing_missing(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    recorder = Recorder()
+
+    def taken() -> AbstractContextManager[EventStream]:
+        return stream(sandbox, tmp_path, watch=True, recorder=recorder, within_s=2.0, late_s=1.0)
+
+    sandbox.plant("events-silent")
+    with taken() as made:
+        made.open()
+        made.start()
+        wait_until(
+            "events under way",
+            lambda: made.books.ledger.acknowledged,
+            done=lambda acknowledged: len(acknowledged) >= 10,
+            deadline=Deadline.after(LIMIT_S),
+            longest_pause_s=0.01,
+        )
+        made._pace.stop()
+        wait_until(
+            "posts", lambda: made._posting, done=lambda n: not n, deadline=Deadline.after(LIMIT_S)
+        )
+    sandbox.faults.clear()
+    with taken() as made:
+        under_way = len(made.books.ledger.forgone)
+        assert under_way >= 1
+        made.open()
+        made.start()
+        seen(made, 5)
+        wait_until(
+            "the end of their windows",
+            made.look,
+            done=lambda found: len(found.closed_unknown()) >= under_way,
+            deadline=Deadline.after(LIMIT_S),
+        )
+        made._pace.stop()
+        wait_until(
+            "the others",
+            made.look,
+            done=lambda found: found.in_flight == 0 and found.unknown == under_way,
+            deadline=Deadline.after(LIMIT_S),
+        )
+        total = made.look()
+    assert recorder.counter("probe_event_post_errors", app_id="pipeline").value == 0
+    assert recorder.counter("probe_events_posted", app_id="pipeline").value == total.sent
+    (ring,) = (v for name, v in recorder.cells.items().items() if name.startswith('-["flights"'))
+    assert sum(ring[5::3]) - sum(ring[6::3]) == total.lost
+
+
 def test_books_of_another_schedule_or_damaged_ones_are_put_aside(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -483,3 +533,13 @@ def test_unusable_setting_is_named_with_a_remedy(
     assert isinstance(problem, ConfigError)
     assert f"events.0.{key}" in str(problem)
     assert said in str(problem)
+
+
+def test_two_pipelines_with_one_label_are_refused(sandbox: Sandbox) -> None:
+    from pytest_vdkprobe.config import from_tables
+    from pytest_vdkprobe.events.find import find_problems
+
+    entries = [table(sandbox, name=name, label="probe") for name in ("a", "b")]
+    (problem,) = find_problems(from_tables("t.toml", {"events": entries}, environ={}))
+    assert "events.1.label" in str(problem)
+    assert "a and b have the same label" in str(problem)
