@@ -34,6 +34,9 @@ deactivated websites are picked up while it runs. A website that can't be checke
 regular expression) is told, and the others go on.
 {STOPS}"""
 
+USUAL = "config/config.yaml"
+"""Where the pipeline before has its configuration; its configure-database names none."""
+
 PRODUCERS = """\
 Print how many producers must run so that every active website belongs to one: active websites
 divided by websites per producer, rounded up."""
@@ -68,7 +71,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     commands = group.add_subparsers(metavar="COMMAND", title="commands", required=True)
 
     configure = _command(
-        commands, "configure-database", "make schema, tables, role and topics", CONFIGURE
+        commands,
+        "configure-database",
+        "make schema, tables, role and topics",
+        CONFIGURE,
+        config=USUAL,
     )
     configure.add_argument(
         "--dry-run", action="store_true", help="print the SQL, connect to nothing, change nothing"
@@ -102,16 +109,27 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, short: str, text: str
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    short: str,
+    text: str,
+    *,
+    config: str | None = None,
 ) -> argparse.ArgumentParser:
-    """A command with what all have in common."""
+    """A command with what all have in common; `config` is its configuration if none is named."""
     parser = commands.add_parser(
         name,
         help=short,
         description=text,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("config", metavar="CONFIG", help="a .toml with [pipeline], or a .yaml")
+    parser.add_argument(
+        "config",
+        metavar="CONFIG",
+        nargs="?" if config else None,
+        default=config,
+        help="a .toml with [pipeline], or a .yaml" + (f" (default: {config})" if config else ""),
+    )
     parser.add_argument(
         "--secrets",
         metavar="DIR",
