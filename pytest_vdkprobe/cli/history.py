@@ -83,6 +83,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def arranged(arguments: Sequence[str]) -> list[str]:
     """The group's words with something in the place of a connection string that was left out."""
     words = list(arguments)
+    for word in words:
+        if "://" in word:
+            from pytest_vdkprobe.store.address import learn_passwords  # noqa: PLC0415 - help is quick
+
+            # Wherever it stands: argparse quotes what it can't use.
+            learn_passwords(word)
     at = 0
     while at < len(words) and words[at].startswith("-") and words[at] != ELSEWHERE:
         at += 2 if _takes_next(words[at], words[at + 1 : at + 2]) else 1

@@ -56,7 +56,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and how the command is called."""
         self.print_usage(sys.stderr)
-        self.exit(USAGE_ERROR, f"{message}\n`{self.prog} --help` explains.\n")
+        self.exit(USAGE_ERROR, redact(f"{message}\n`{self.prog} --help` explains.\n"))
 
 
 def build_parser() -> Parser:

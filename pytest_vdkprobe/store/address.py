@@ -76,6 +76,11 @@ class Address(msgspec.Struct, frozen=True):
         return (said,)
 
 
+def learn_passwords(text: str) -> None:
+    """Let no message show the password that a text may hold, whatever else the text is."""
+    _without_passwords(text)
+
+
 def default_file(environ: Mapping[str, str] | None = None) -> Path:
     """The user's own history, beside the leases."""
     return default_folder(os.environ if environ is None else environ).parent / "history.db"

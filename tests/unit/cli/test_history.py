@@ -62,6 +62,19 @@ def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
     return Shell(tmp_path, capsys)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("-l", "{}", "list"), ("{}", "{}"), ("list", "{}"), ("{}", "list", "{}"), ("{}", "{}?a=b")],
+)
+def test_a_password_in_the_wrong_place_is_not_shown_either(
+    words: tuple[str, ...], shell: Shell
+) -> None:
+    url = "postgresql://me:zJ4kq8Wm@127.0.0.1:9/d"
+    assert shell.call(*(word.format(url) for word in words)) == ""
+    assert shell.code == 4
+    assert "zJ4kq8Wm" not in shell.err
+
+
 def test_a_step_is_compared_by_its_id_when_another_has_its_name(shell: Shell) -> None:
     for name in ("orders.sql", "people.csv"):
         (shell.folder / name).write_text(name)
