@@ -113,7 +113,11 @@ class IngestionRoute:
                 put(f"routes.0.{end}.kind", "file", named)
                 put(f"routes.0.{end}.path", f"{keys.text(TARGET) or table}.json", TARGET)
             return
-        self._end("reader", table)
+        if method == "kafka":
+            # Nobody tells a platform to land a topic in a table of ours: it has its own for it.
+            self._end("reader", keys.text(TABLE) or DEFAULT_TABLE, create=False)
+        else:
+            self._end("reader", table)
         if method == "http":
             put("routes.0.target.url", keys.text(TARGET), TARGET)
             put("routes.0.target.table", table, TABLE)
@@ -124,8 +128,8 @@ class IngestionRoute:
         else:
             self._end("target", table)
 
-    def _end(self, side: str, table: str) -> None:
-        """One end in the database, which may create its table."""
+    def _end(self, side: str, table: str, *, create: bool = True) -> None:
+        """One end in the database; its table is made for the run, or there already."""
         put, place = self._put, f"routes.0.{side}"
         self._database_end(place, self._database)
         catalog, _, schema = (self._keys.text("DATABASE_TEST_DB") or "").partition(".")
@@ -136,4 +140,5 @@ class IngestionRoute:
         else:
             schema = f"{catalog}.{schema}"
         put(f"{place}.table", f"{schema}.{table}" if schema else table, TABLE)
-        put(f"{place}.create", True, None)
+        if create:
+            put(f"{place}.create", True, None)

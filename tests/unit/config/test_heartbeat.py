@@ -523,7 +523,7 @@ def test_its_ingestion_job_becomes_a_route_by_a_job(legacy: Loader) -> None:
         (
             "VDK_HEARTBEAT_INGEST_METHOD=kafka\nVDK_HEARTBEAT_INGEST_TARGET=a:1, b:2\n",
             {"kind": "kafka", "servers": ["a:1", "b:2"], "topic": "d"},
-            {"kind": "trino"},
+            {"kind": "trino", "table": "memory.default.d"},
         ),
         ("VDK_HEARTBEAT_INGEST_METHOD=file\n", {"kind": "file"}, {"kind": "file"}),
     ],
