@@ -13,6 +13,8 @@ from pytest_vdkprobe.config.legacy import LegacySettings
 from pytest_vdkprobe.control.settings import ControlSettings
 from pytest_vdkprobe.jobs.settings import JobSettings
 from pytest_vdkprobe.journeys.settings import RunSettings
+from pytest_vdkprobe.problems import find_problems
+from tests.unit.config.test_dataplatform_probe import EVENTS, TASKS
 
 TOKEN = "a-token-that-nobody-may-see"
 INI = f"""[DEFAULT]
@@ -97,6 +99,49 @@ def test_the_environment_alone_can_be_migrated(
     assert main(["migrate", "--from-env"]) == 0
     tables = tomllib.loads(capsys.readouterr().out)
     assert tables["control"] == {"url": "https://control.example.org", "team": "taurus"}
+
+
+AUTHORIZED = {name: text for name, text in EVENTS.items() if name != "WEBHOOK_TOKEN"} | {
+    "WEBSOCKET_LISTENERS": "3",
+    "DISMISS_EVENT_TIMEOUT_SECONDS": "600",
+    "BETTERUPTIME_HEARTBEAT_URL": "https://uptime.example.org/hush-hush-beat",
+    "LOCAL_RUN": "true",
+}
+BOTH = {**TASKS, **AUTHORIZED, "CONTROL_API_URL": "https://control.example.org"}
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"DATASET_ID": "my-data"}, TASKS, EVENTS, AUTHORIZED, BOTH],
+    ids=["least", "tasks", "events", "authorizer", "all"],
+)
+def test_the_dataplatform_probes_environment_can_be_migrated(
+    variables: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert main(["migrate", "--from-env", "-o", "platform.toml"]) == 0
+    before, after = load("env"), load("platform.toml")
+    assert after.raw_tables() == before.raw_tables()
+    assert after.warnings == ()
+    assert find_problems(after, need_control=False)[0] == []
+    text = Path("platform.toml").read_text()
+    assert "hush" not in text
+    assert "token-token" not in text
+
+
+def test_services_of_ones_own_are_nothing_to_migrate_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOCAL_SERVICES_ONLY", "true")
+    assert main(["migrate", "--from-env", "-o", "platform.toml"]) == 4
+    assert "unset it, for the platform itself" in capsys.readouterr().err
+    assert not Path("platform.toml").exists()
 
 
 def test_another_file_is_never_written_over(ini: Path, capsys: pytest.CaptureFixture[str]) -> None:
