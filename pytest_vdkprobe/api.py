@@ -8,7 +8,7 @@ from pytest_vdkprobe.accounting.observation import Observation
 from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
 from pytest_vdkprobe.accounting.profiles import Profile
 from pytest_vdkprobe.accounting.stream import Arrival, StreamObserver
-from pytest_vdkprobe.config import Configuration
+from pytest_vdkprobe.config import Configuration, load
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.config.sections import register_section
 from pytest_vdkprobe.control.auth import Auth, PostForm
@@ -97,6 +97,7 @@ __all__ = [
     "Upgrade",
     "Verdict",
     "WaitFailure",
+    "load",
     "redact",
     "register_auth",
     "register_reader",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_vdkprobe.journeys.run import RUN_KEY, Run
-from pytest_vdkprobe.waiting import Pace, set_pace
+from pytest_vdkprobe.waiting import Pace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +57,8 @@ def vdk_run(pytestconfig: pytest.Config) -> Run:
 def vdk_configuration(vdk_run: Run) -> Configuration:
     """The configuration as it was loaded, with the source of each setting.
 
-    Session scope: it never changes within a run. Override it to compute settings in Python.
+    Session scope: it never changes within a run. Override it to compute settings in Python: every
+    later link follows. What is collected, names and profiles, is as it was loaded.
     """
     return vdk_run.configuration
 
@@ -364,31 +365,3 @@ def vdk_interruption(request: pytest.FixtureRequest) -> Interruption:
     """
     interruption: Interruption = request.param
     return interruption
-
-
-@pytest.fixture(autouse=True)
-def _vdk_bind_step(request: pytest.FixtureRequest, vdk_run: Run, vdk_wait_policy: Pace) -> None:
-    """Give the client the running step's deadline and op id, before the step's first call."""
-    set_pace(vdk_wait_policy)
-    if vdk_run.step is None:
-        return
-    if "vdk_tables" in request.fixturenames:
-        if request.getfixturevalue("vdk_tables").job is None:
-            return
-    elif "vdk_control" not in request.fixturenames:
-        return
-    client = request.getfixturevalue("vdk_control")
-    client.deadline = vdk_run.step.deadline
-    client.op_id = vdk_run.step.op_id
-    client.mark()
-    vdk_run.step.exchanges = _Exchanges(client)
-
-
-class _Exchanges:
-    """The calls of the step under way, read when the step has ended."""
-
-    def __init__(self, client: ControlClient) -> None:
-        self.client = client
-
-    def __iter__(self) -> Iterator[object]:
-        return iter(self.client.exchanges)

@@ -1,14 +1,25 @@
-"""What a journey is made of: its subject, the step under way, a step for each parameter."""
+"""What a journey is made of: its subject, the step under way, a step for each parameter.
+
+And what binds the run to them: the configuration and the policy that a user may have replaced.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.journeys import pipeline_subject, route_subject, table_subject
-from pytest_vdkprobe.journeys.run import RUN_KEY
+from pytest_vdkprobe.journeys.run import RUN_KEY, Run
 from pytest_vdkprobe.journeys.scenarios import Journey
 from pytest_vdkprobe.journeys.steps import STEP_KEY, StepRecord
+from pytest_vdkprobe.waiting import Pace, set_pace
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.config import Configuration
+    from pytest_vdkprobe.control.client import ControlClient
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +65,39 @@ def vdk_step(request: pytest.FixtureRequest) -> StepRecord:
         key="vdk_step",
         to_try="mark the test: @pytest.mark.vdk_step",
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _vdk_bind_configuration(vdk_run: Run, vdk_configuration: Configuration) -> None:
+    """Let what asks the run get what a user made of it."""
+    if vdk_configuration is not vdk_run.configuration:
+        vdk_configuration.learn_secrets()
+        vdk_run.configuration = vdk_configuration
+
+
+@pytest.fixture(autouse=True)
+def _vdk_bind_step(request: pytest.FixtureRequest, vdk_run: Run, vdk_wait_policy: Pace) -> None:
+    """Give the client the running step's deadline and op id, before the step's first call."""
+    set_pace(vdk_wait_policy)
+    if vdk_run.step is None:
+        return
+    if "vdk_tables" in request.fixturenames:
+        if request.getfixturevalue("vdk_tables").job is None:
+            return
+    elif "vdk_control" not in request.fixturenames:
+        return
+    client = request.getfixturevalue("vdk_control")
+    client.deadline = vdk_run.step.deadline
+    client.op_id = vdk_run.step.op_id
+    client.mark()
+    vdk_run.step.exchanges = _Exchanges(client)
+
+
+class _Exchanges:
+    """The calls of the step under way, read when the step has ended."""
+
+    def __init__(self, client: ControlClient) -> None:
+        self.client = client
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(self.client.exchanges)

@@ -119,3 +119,24 @@ def test_what_is_remembered_is_there_for_a_step_to_compare_with(probe: Probe) ->
     assert report_of(probe, "test_mine.py", history)["past"]["evidence"] == ["past"]
     off = report_of(probe, "test_mine.py", "--vdk-history=off")
     assert off["past"]["evidence"] == ["none"]
+
+
+def test_a_configuration_of_ones_own_reaches_the_job(probe: Probe) -> None:
+    probe.write(
+        "conftest.py",
+        "import pytest, types\nfrom pytest_vdkprobe.api import load\n"
+        "@pytest.fixture(scope='session')\n"
+        "def vdk_configuration(vdk_configuration):\n"
+        "    return load('platform.toml', overrides={\n"
+        "        'jobs.0.description': 'by night', 'control.team': 'night'})\n"
+        "@pytest.fixture(scope='session')\n"
+        "def vdk_control(vdk_control_settings):\n"
+        "    return types.SimpleNamespace(settings=vdk_control_settings, mark=lambda: None,\n"
+        "                                 exchanges=[])\n",
+    )
+    probe.scenario(
+        "@step\ndef test_load(vdk_job, vdk_step):\n"
+        "    vdk_step.evidence(f'{vdk_job.settings.description}, {vdk_job.client.settings.team}')\n"
+    )
+    (evidence,) = report_of(probe, "test_mine.py")["load"]["evidence"]
+    assert evidence == "by night, night"
