@@ -61,6 +61,11 @@ class Pipeline:
         own["route"] = plain(self.settings.name)
         return ChainMap(own, cast("dict[str, str]", self._placeholders))
 
+    @property
+    def key(self) -> str:
+        """What it is called in messages about the configuration."""
+        return ".".join(self._key)
+
     def problems(self) -> Iterator[ConfigError]:
         """The first thing wrong with each end and with the profile."""
         key = ".".join((*self._key, "profile"))
@@ -141,6 +146,13 @@ def _alike(found: list[Pipeline]) -> Iterator[ConfigError]:
                 value=label,
                 to_try="give each a label of its own",
             )
+
+
+def ends(configuration: Configuration, placeholders: Mapping[str, str]) -> Iterator[Any]:
+    """The settings of every end, for what killed runs left there."""
+    for one in pipelines(configuration, ChainMap(EXAMPLES, cast("dict[str, str]", placeholders))):
+        for side in SIDES:
+            yield one.end_settings(side, EXAMPLES["run"])
 
 
 def trials(configuration: Configuration) -> Iterator[tuple[str, Callable[[], str]]]:

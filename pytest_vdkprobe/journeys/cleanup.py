@@ -205,6 +205,10 @@ def _ends(configuration: Configuration, placeholders: Mapping[str, str]) -> Iter
         from pytest_vdkprobe.routes.leftovers import ends  # noqa: PLC0415 - if there are any
 
         yield from ends(configuration, placeholders)
+    if "events" in configuration:
+        from pytest_vdkprobe.events.find import ends as of_events  # noqa: PLC0415 - as above
+
+        yield from of_events(configuration, placeholders)
     if "tables" in configuration:
         from pytest_vdkprobe.tables.settings import places  # noqa: PLC0415 - if there are any
 

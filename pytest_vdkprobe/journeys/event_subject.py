@@ -12,9 +12,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pytest_vdkprobe.errors import GivenUpFailure
+from pytest_vdkprobe.errors import ConfigError, GivenUpFailure
+from pytest_vdkprobe.journeys.cleanup import sweep_ends_once
+from pytest_vdkprobe.routes.kinds import SIDES
+from pytest_vdkprobe.routes.problems import EXAMPLES
 
 if TYPE_CHECKING:
+    from pytest_vdkprobe.events.find import Pipeline
     from pytest_vdkprobe.events.findings import Round
     from pytest_vdkprobe.events.stream import EventStream
     from pytest_vdkprobe.journeys.run import Run
@@ -34,6 +38,8 @@ class Events:
 
     def connect(self) -> str:
         """Have both ends ready, logged in and listening. Raises LoginError, TransportError ..."""
+        if self._run.lasting is None and self._run.may_have_leases:
+            sweep_ends_once(self._run)
         self._stream.open()
         return f"{self.place}, app id {self._stream.run_id}"
 
@@ -96,6 +102,8 @@ def _made(name: str, run: Run) -> EventStream:
 
     pipeline = find(run.configuration, name, placeholders=run.placeholders)
     settings = pipeline.settings
+    if run.lasting is not None:
+        _refuse_created(pipeline)
     metrics = EventMetrics(run.metrics, settings, check=f"{SECTION}[{name}]")
     # Two names may be alike once they are plain.
     mark = "" if plain(name) == name else f"-{zlib.crc32(name.encode()):08x}"
@@ -113,3 +121,17 @@ def _made(name: str, run: Run) -> EventStream:
         metrics=metrics,
         say=run.say,
     )
+
+
+def _refuse_created(pipeline: Pipeline) -> None:
+    """What is made for a run goes with it, and a watch's events outlive rounds and processes."""
+    for side in SIDES:
+        settings = pipeline.end_settings(side, EXAMPLES["run"])
+        if getattr(settings, "create", False):
+            raise ConfigError(
+                f"A watch creates nothing for the event pipeline {pipeline.settings.name}.",
+                file=pipeline.configuration.name,
+                key=f"{pipeline.key}.{side}.create",
+                value=True,
+                to_try="create it yourself, for good, and leave create out",
+            )

@@ -269,3 +269,19 @@ def test_a_taken_port_is_told_with_who_has_it(tmp_path: Path) -> None:
     assert f"Metrics can't be served on port {port}" in watch.output
     assert f"process {os.getpid()} (" in watch.output
     assert "--vdk-metrics-port=8001" in watch.output
+
+
+def test_what_would_go_with_the_first_round_is_not_created(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    events = """
+[[events]]
+name = "orders"
+target = { kind = "file", path = "in-{run}.json", create = true }
+reader = { kind = "file", path = "in-{run}.json" }
+"""
+    with (tmp_path / "platform.toml").open("a") as file:
+        file.write(events)
+    with Watch(tmp_path, "--vdk-watch=2s", "--vdk-scenarios=events") as watch:
+        assert watch.ended() == 6
+    assert "A watch creates nothing for the event pipeline orders." in watch.output
+    assert "events.0.target.create" in watch.output

@@ -543,3 +543,11 @@ def test_two_pipelines_with_one_label_are_refused(sandbox: Sandbox) -> None:
     (problem,) = find_problems(from_tables("t.toml", {"events": entries}, environ={}))
     assert "events.1.label" in str(problem)
     assert "a and b have the same label" in str(problem)
+
+
+def test_what_killed_runs_left_at_the_ends_is_found(sandbox: Sandbox) -> None:
+    from pytest_vdkprobe.config import from_tables
+    from pytest_vdkprobe.journeys.cleanup import _ends
+
+    configuration = from_tables("t.toml", {"events": [table(sandbox)]}, environ={})
+    assert len(list(_ends(configuration, {}))) == 2
