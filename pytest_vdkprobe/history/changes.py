@@ -76,7 +76,9 @@ def between(
     appeared: list[_Side] = []
     vanished: list[_Side] = []
     changes: list[Change] = []
-    for name in sorted(new.keys() | (old.keys() if execution.ended else set())):
+    # Whatever a run of pytest did not select is there all the same.
+    all_of_it = execution.ended and execution.kind != executions.RUN
+    for name in sorted(new.keys() | (old.keys() if all_of_it else set())):
         for it in _differing(work, old.get(name), new.get(name)):
             if it.old_path is None:
                 appeared.append(_Side(name, it.path or "", it.stem, it.checksum))

@@ -78,6 +78,18 @@ def test_of_copies_each_is_renamed_at_most_once(database: Database) -> None:
     }
 
 
+def test_a_journey_that_a_run_did_not_select_was_not_removed(database: Database) -> None:
+    with database.begin() as work:
+        runs = [executions.begin(work, kind=executions.RUN) for _ in range(2)]
+        for journey in ("heartbeat[a]", "heartbeat[b]"):
+            steps.begin(work, runs[0], journey, [of_text("scenario/x.py", "1")])
+        steps.begin(work, runs[1], "heartbeat[a]", [of_text("scenario/x.py", "2")])
+        for run in runs:
+            executions.end(work, run, Status.COMPLETED)
+        (change,) = changes.between(work, *runs)
+    assert (change.kind, change.step) == (Kind.CHANGED, "heartbeat[a]")
+
+
 def test_a_step_that_has_not_begun_yet_has_removed_nothing(database: Database) -> None:
     with database.begin() as work:
         first = executed(work, LOAD={"a": "1"}, TRANSFORM={"b": "2"})
