@@ -124,8 +124,10 @@ class Producer:
         self._due = []
         for site in self._sites.usable.values():
             slot, known = planned.get(site.id, (0, None))
-            if known != site:
-                slot = next_slot(site.id, interval_us(site.interval_s), after_us=now_us)
+            interval = interval_us(site.interval_s)
+            # Set back by more than a moment, the clock would have us wait for what it told before.
+            if known != site or slot > now_us + interval + LATEST_US:
+                slot = next_slot(site.id, interval, after_us=now_us)
             self._due.append((slot, site.id, site))
         heapq.heapify(self._due)
 

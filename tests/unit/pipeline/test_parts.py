@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from pytest_vdkprobe.pipeline import patience
 from pytest_vdkprobe.pipeline.message import Check, MalformedError, decoded, encoded
+from pytest_vdkprobe.pipeline.producer import Producer
+from pytest_vdkprobe.pipeline.settings import PipelineDatabase, PipelineKafka, PipelineSettings
 from pytest_vdkprobe.pipeline.sites import Site, objection, producers_for
 from pytest_vdkprobe.pipeline.slots import next_slot, phase_us
 
@@ -107,3 +110,24 @@ def test_an_expression_that_never_ends_is_ended() -> None:
     assert time.monotonic() - started < 20
     assert patience.search("b$", "aab")
     assert not patience.search("^b", "aab")
+
+
+def test_a_clock_that_is_set_back_stops_no_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = PipelineSettings(
+        kafka=PipelineKafka(servers=("127.0.0.1:9",)),
+        database=PipelineDatabase(host="127.0.0.1", port=9, user="me", database="monitoring"),
+    )
+    producer = Producer(settings, 1, base_dir=Path())
+    site = Site(id=7, url="http://127.0.0.1/", pattern=None, interval_s=60)
+    producer._sites.usable = {7: site}
+    now_ns = NOW_US * 1000
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns)
+    producer._plan()
+    (first,) = producer._due
+    now_ns -= 2 * 10**9
+    producer._plan()
+    assert producer._due == [first], "a check that was made just now is not made again"
+    now_ns -= 365 * 86400 * 10**9
+    producer._plan()
+    ((slot, _, _),) = producer._due
+    assert 0 < slot - now_ns // 1000 <= 60_000_000
