@@ -349,7 +349,8 @@ def vdk_pipeline(vdk_subject: str, vdk_run: Run) -> Iterator[Pipeline]:
     `stop()`.
 
     Module scope: one for each journey, with a schema, topics and a group of its own, and websites
-    that the probe serves itself. Processes are ended and all is removed whatever happened.
+    that the probe serves itself. Processes are ended and all is removed whatever happened. One that
+    runs already (`settings.running`) is lent the websites only, and has no `example()`.
     """
     from pytest_vdkprobe.journeys.pipeline_subject import open_pipeline  # noqa: PLC0415 - if wanted
 

@@ -2,8 +2,8 @@
 
 Parametrized over the configured pipelines, and over what happens while checks are accounted for.
 The probe serves the websites itself, so it knows which checks were made and what each must say; it
-runs the pipeline's own commands, and reads the topic and the table beside them. The first hop at
-which something is wrong is named.
+runs the pipeline's own commands, or lends the websites to processes that run already, and reads the
+topic and the table beside them. The first hop at which something is wrong is named.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.vdk_journey("pipelines")
 
 @pytest.mark.vdk_step
 def test_configure(vdk_pipeline: Pipeline, vdk_step: StepRecord) -> None:
-    """Schema, tables and topics are made, and made again without a change."""
+    """Schema, tables and topics are made, and made again without a change; or they are there."""
     for line in vdk_pipeline.configure():
         vdk_step.evidence(line)
 
@@ -28,12 +28,14 @@ def test_configure(vdk_pipeline: Pipeline, vdk_step: StepRecord) -> None:
 @pytest.mark.vdk_step(needs=["configure"])
 def test_example(vdk_pipeline: Pipeline, vdk_step: StepRecord) -> None:
     """Four websites, two of them invalid, the first of their shards: exactly one row."""
+    if vdk_pipeline.settings.running:
+        pytest.skip("needs a producer of its own, and this pipeline runs already")
     vdk_step.evidence(vdk_pipeline.example())
 
 
 @pytest.mark.vdk_step(needs=["configure"])
 def test_start(vdk_pipeline: Pipeline, vdk_step: StepRecord) -> None:
-    """Producers and consumers start, and each website has its first row."""
+    """Producers and consumers start, or pick the websites up, and each has its first row."""
     vdk_step.evidence(vdk_pipeline.start())
 
 
@@ -47,7 +49,8 @@ def test_flow(vdk_pipeline: Pipeline, vdk_interruption: Interruption, vdk_step: 
 
 @pytest.mark.vdk_step(needs=["start"])
 def test_stop(vdk_pipeline: Pipeline, vdk_step: StepRecord) -> None:
-    """All processes end in order, and nothing of their whole life is missing or there twice."""
+    """All processes end in order, or let go of the websites; of all checks none is missing or there
+    twice."""
     account, lines = vdk_pipeline.stop()
     account.require()
     for line in lines:

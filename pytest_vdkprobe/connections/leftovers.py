@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING
 
 from pytest_vdkprobe.errors import Finding
 from pytest_vdkprobe.processes import host_name
+from pytest_vdkprobe.waiting import Deadline
 
 if TYPE_CHECKING:
+    from pytest_vdkprobe.connections.postgres import PostgresDatabase
     from pytest_vdkprobe.leases import Lease
 
-KINDS = ("file", "topic", "group", "table", "view", "schema")
+KINDS = ("file", "topic", "group", "table", "view", "schema", "websites")
+LIMIT_S = 60.0
+"""Beside what websites need until nobody checks them any more."""
 
 
 def remove_all(
@@ -62,7 +66,7 @@ def remove_leased(settings: object, lease: Lease, *, base_dir: Path | None = Non
         from pytest_vdkprobe.connections.files import remove_file  # noqa: PLC0415 - what is needed
 
         remove_file(Path(lease.name), made=lease.where.get("folder"))
-    elif lease.kind in ("table", "view", "schema"):
+    elif lease.kind in ("table", "view", "schema", "websites"):
         return _remove_from_database(settings, lease, base_dir)
     else:
         from pytest_vdkprobe.connections import kafka, kafka_topics  # noqa: PLC0415 - as above
@@ -89,6 +93,8 @@ def _remove_from_database(settings: object, lease: Lease, base_dir: Path | None)
         database = trino.TrinoDatabase(settings, base_dir=base_dir)
     what = f"{lease.kind} {lease.name}"
     try:
+        if isinstance(database, postgres.PostgresDatabase) and lease.kind == "websites":
+            return _take_back(database, lease)
         if lease.kind == "schema":
             gone = drop_schema(database, lease.name, lease=lease)
         else:
@@ -100,3 +106,11 @@ def _remove_from_database(settings: object, lease: Lease, base_dir: Path | None)
         )
     finally:
         database.close()
+
+
+def _take_back(database: PostgresDatabase, lease: Lease) -> str:
+    from pytest_vdkprobe.connections.lent_websites import LentWebsites  # noqa: PLC0415 - as above
+
+    lent = LentWebsites.of(lease, database)
+    limit_s = LIMIT_S + lent.quiet_s
+    return lent.remove(Deadline.after(limit_s, "the time until nobody checks them any more"))

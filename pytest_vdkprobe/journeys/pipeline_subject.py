@@ -24,9 +24,9 @@ def open_pipeline(name: str, run: Run) -> Iterator[Pipeline]:
     """The pipeline called `name`, and its removal."""
     from pytest_vdkprobe.journeys.cleanup import sweep_ends_once  # noqa: PLC0415 - inert unless used
     from pytest_vdkprobe.leases import Renewer  # noqa: PLC0415 - inert unless used
-    from pytest_vdkprobe.pipelines.pipeline import Pipeline  # noqa: PLC0415 - as above
+    from pytest_vdkprobe.pipelines.running import open_pipeline as opened  # noqa: PLC0415 - as above
 
-    pipeline = Pipeline(
+    pipeline = opened(
         run.configuration,
         name,
         run_id=run.run_id,

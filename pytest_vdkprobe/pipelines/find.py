@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.pipelines.belongings import own_name
-from pytest_vdkprobe.pipelines.settings import SECTION, USUAL, PipelineCheck
-from pytest_vdkprobe.waiting import Deadline
+from pytest_vdkprobe.pipelines.place import RUNNING, Place, place_of
+from pytest_vdkprobe.pipelines.settings import SECTION, PipelineCheck, usual_for
 
 if TYPE_CHECKING:
     from pytest_vdkprobe.config import Configuration
-
-LIMIT_S = 30.0
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -29,7 +27,8 @@ class _Named(msgspec.Struct, frozen=True):
 class _Interrupted(msgspec.Struct, frozen=True):
     """All that is needed to know its steps."""
 
-    interruptions: tuple[str, ...] = USUAL
+    running: bool = False
+    interruptions: tuple[str, ...] | None = None
 
 
 def names(configuration: Configuration) -> list[str]:
@@ -64,7 +63,7 @@ def interruptions(configuration: Configuration, name: str) -> list[str]:
     """What is to happen to the one called `name`; known before its servers' addresses are."""
     index = names(configuration).index(name)
     table = configuration.table((SECTION, str(index)), _Interrupted)
-    return list(table.interruptions)
+    return list(usual_for(table.running) if table.interruptions is None else table.interruptions)
 
 
 def find_problems(
@@ -78,24 +77,29 @@ def find_problems(
     found = []
     for index in range(len(known)):
         try:
-            _typed(configuration, index, placeholders or {})
+            place_of(configuration, _typed(configuration, index, placeholders or {}))
         except ConfigError as problem:
-            found.append(problem)
+            # What is wrong with the other section is told of that.
+            if not (problem.key or "").startswith(f"{RUNNING}."):
+                found.append(problem)
     return found
 
 
 def ends(configuration: Configuration, placeholders: Mapping[str, str]) -> Iterator[object]:
     """The settings of every server that a pipeline is on, for what killed runs left there."""
     for index in range(len(names(configuration))):
-        settings = _typed(configuration, index, placeholders)
-        yield settings.kafka
-        yield settings.database
+        place = place_of(configuration, _typed(configuration, index, placeholders), placeholders)
+        yield place.kafka
+        yield place.database
 
 
 def plan(configuration: Configuration, *, run_id: str) -> list[str]:
     """A line for each: what a run would create."""
     lines = []
-    for name in names(configuration):
+    for index, name in enumerate(names(configuration)):
+        if configuration.table((SECTION, str(index)), _Interrupted).running:
+            lines.append(_plan_of_running(configuration, index))
+            continue
         own = own_name(name, run_id=run_id)
         what = ", ".join(interruptions(configuration, name))
         lines.append(
@@ -104,39 +108,48 @@ def plan(configuration: Configuration, *, run_id: str) -> list[str]:
     return lines
 
 
+def _plan_of_running(configuration: Configuration, index: int) -> str:
+    settings = _typed(configuration, index, {})
+    running = place_of(configuration, settings).running
+    assert running is not None  # noqa: S101 - it was asked for
+    return (
+        f"  pipeline {settings.name}, which runs already: {settings.sites} websites in schema"
+        f" {running.database.schema}, read beside group {running.kafka.group} in topic"
+        f" {running.kafka.topic}; starts and stops nothing"
+    )
+
+
 def trials(configuration: Configuration) -> Iterator[tuple[str, Callable[[], str]]]:
     """Each pipeline's two servers: what to call it, and what tries it."""
     for index, name in enumerate(names(configuration)):
-        settings = _typed(configuration, index, {})
-        yield f"{name}, kafka", partial(_try_kafka, configuration, settings)
-        yield f"{name}, database", partial(_try_database, configuration, settings)
+        place = place_of(configuration, _typed(configuration, index, {}))
+        yield f"{name}, kafka", partial(_try_kafka, configuration, place)
+        yield f"{name}, database", partial(_try_database, configuration, place)
 
 
-def _try_kafka(configuration: Configuration, settings: PipelineCheck) -> str:
+def _try_kafka(configuration: Configuration, place: Place) -> str:
     from pytest_vdkprobe.connections.kafka import KafkaClients  # noqa: PLC0415 - loads the driver
+    from pytest_vdkprobe.pipelines.topic import Topic  # noqa: PLC0415 - as above
 
-    with closing(KafkaClients(settings.kafka, base_dir=configuration.base_dir).admin()):
-        return f"Kafka at {settings.kafka.place} answers"
+    clients, told = KafkaClients(place.kafka, base_dir=configuration.base_dir), ""
+    with closing(clients.admin()):
+        told = f"Kafka at {place.kafka.place} answers"
+    if place.running is not None:
+        with closing(Topic(clients, place.running.kafka.topic)) as topic:
+            told += f", and {topic.name} has {topic.begin()} partitions"
+    return told
 
 
-def _try_database(configuration: Configuration, settings: PipelineCheck) -> str:
+def _try_database(configuration: Configuration, place: Place) -> str:
     from pytest_vdkprobe.connections.postgres import PostgresDatabase  # noqa: PLC0415 - when tried
-    from pytest_vdkprobe.connections.sql import SqlError  # noqa: PLC0415 - as above
-    from pytest_vdkprobe.connections.tables import finding  # noqa: PLC0415 - as above
+    from pytest_vdkprobe.pipelines.tables import Tables  # noqa: PLC0415 - as above
 
-    database = PostgresDatabase(settings.database, base_dir=configuration.base_dir)
+    database = PostgresDatabase(place.database, base_dir=configuration.base_dir)
     with closing(database):
-        try:
-            rows = database.run(
-                "select has_database_privilege(current_database(), 'create')",
-                deadline=Deadline.after(LIMIT_S, "the time for an answer"),
-            )
-        except SqlError as exc:
-            raise finding("It can't be asked anything", exc, database, key="database") from exc
-    if not cast("bool", rows[0][0]):
-        raise ConfigError(
-            f"The user {settings.database.user} may not create a schema in {database.place}.",
-            key=f"{SECTION}.database.user",
-            to_try=f"grant create on database {settings.database.database}",
-        )
-    return f"PostgreSQL at {settings.database.place} answers, and lets us create a schema"
+        answers = f"PostgreSQL at {place.database.place} answers"
+        if place.running is not None:
+            tables = Tables(database, place.running.database.schema)
+            tables.require_lendable()
+            return f"{answers}, and lets us lend websites to {tables.schema}"
+        Tables(database, "").reach()
+        return f"{answers}, and lets us create a schema"

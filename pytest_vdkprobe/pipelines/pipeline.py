@@ -17,6 +17,7 @@ from pytest_vdkprobe.errors import PlatformFailure, ProbeError
 from pytest_vdkprobe.pipelines.account import MICROSECONDS, Id, PipelineAccount, Seen, reconcile
 from pytest_vdkprobe.pipelines.belongings import Belongings, own_name
 from pytest_vdkprobe.pipelines.find import settings_of
+from pytest_vdkprobe.pipelines.place import place_of
 from pytest_vdkprobe.pipelines.settings import RESTARTS, Interruption
 from pytest_vdkprobe.pipelines.tables import Tables
 from pytest_vdkprobe.pipelines.topic import Topic
@@ -58,12 +59,13 @@ class Pipeline:
         self._tell = tell or (lambda _told: None)
         settings, base_dir = self.settings, configuration.base_dir
         self.name = own_name(name, run_id=run_id)
-        clients = KafkaClients(settings.kafka, base_dir=base_dir)
-        self._database = PostgresDatabase(settings.database, base_dir=base_dir)
+        self.place = place_of(configuration, settings, placeholders)
+        self._clients = KafkaClients(self.place.kafka, base_dir=base_dir)
+        self._database = PostgresDatabase(self.place.database, base_dir=base_dir)
         self._tables = Tables(self._database, self.name)
-        self._belongings = Belongings(self.name, self._tables, clients, leases=leases)
-        self._topic = Topic(clients, self.name)
-        self._websites = Websites(settings.websites_host)
+        self._belongings = Belongings(self.name, self._tables, self._clients, leases=leases)
+        self._topic = Topic(self._clients, self.name)
+        self._websites = Websites(settings.websites_host, port=settings.websites_port)
         self._workload = Workload(self._section(), command=settings.command)
         self._producers: list[Running] = []
         self._consumers: list[Running] = []
@@ -72,11 +74,9 @@ class Pipeline:
 
     def _section(self) -> dict[str, Any]:
         """[pipeline] as the processes get it."""
-        settings = self.settings
-        kafka = {key: getattr(settings.kafka, key) for key in settings.kafka.__struct_fields__}
-        database = {
-            key: getattr(settings.database, key) for key in settings.database.__struct_fields__
-        }
+        settings, place = self.settings, self.place
+        kafka = {key: getattr(place.kafka, key) for key in place.kafka.__struct_fields__}
+        database = {key: getattr(place.database, key) for key in place.database.__struct_fields__}
         return {
             "kafka": {
                 **kafka,
@@ -102,7 +102,7 @@ class Pipeline:
 
     def configure(self) -> list[str]:
         """Have tables and topics made, and made again; returns what the command said."""
-        self._belongings.take(self.settings.database.place)
+        self._belongings.take(self.place.database.place)
         first = self._run("configure-database").splitlines()
         again = self._run("configure-database").splitlines()
         changed = [line for line in again if "as it must be" not in line]
@@ -144,12 +144,7 @@ class Pipeline:
     def start(self) -> str:
         """Put in websites, start producers and consumers, wait for a row of each website."""
         self._websites.open()
-        for number in range(self.settings.sites):
-            kind = KINDS[number % len(KINDS)]
-            site = self._tables.add_site(
-                self._websites.url(kind, str(number)), ANSWERS[kind].pattern
-            )
-            self._sites[site] = kind
+        self._add_websites()
         self._consumers = [self._start("start-consumer") for _ in range(self.settings.consumers)]
         self._producers = [
             self._start("start-producer", str(number + 1)) for number in range(self.settings.shards)
@@ -167,6 +162,13 @@ class Pipeline:
             f"{len(self._sites)} websites, {len(self._producers)} producers,"
             f" {len(self._consumers)} consumers"
         )
+
+    def _add_websites(self, path: str = "", *, interval_s: float | None = None) -> None:
+        for number in range(self.settings.sites):
+            kind = KINDS[number % len(KINDS)]
+            url = self._websites.url(kind, f"{path}{number}")
+            site = self._tables.add_site(url, ANSWERS[kind].pattern, interval_s=interval_s)
+            self._sites[site] = kind
 
     def flow(self, interruption: Interruption) -> PipelineAccount:
         """The account of all checks that are due for a while, whatever happens meanwhile."""

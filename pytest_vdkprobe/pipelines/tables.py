@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from pytest_vdkprobe.connections.postgres import PostgresDatabase
 from pytest_vdkprobe.connections.sql import Row, SqlError, literal, quoted
 from pytest_vdkprobe.connections.tables import drop_schema, finding
-from pytest_vdkprobe.errors import LoginError
+from pytest_vdkprobe.errors import ConfigError, LoginError
 from pytest_vdkprobe.pipelines.account import Id, Seen
 from pytest_vdkprobe.waiting import Deadline
 
@@ -15,15 +16,24 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.leases import Lease
 
 LIMIT_S = 60.0
+NEEDED = {
+    "availability_monitor_config": ("select", "insert", "update", "delete"),
+    "availability_monitor_metrics": ("select", "delete"),
+}
+"""The tables of a running pipeline, and the rights to lend websites to it and take them back."""
 
 
 class Tables:
     """One schema of a pipeline."""
 
-    def __init__(self, database: PostgresDatabase, schema: str) -> None:
+    def __init__(
+        self, database: PostgresDatabase, schema: str, *, only: Collection[int] | None = None
+    ) -> None:
         self.schema = schema
         self._database = database
         self._home = quoted(schema)
+        self._only = only
+        """The websites whose rows are read, where others have theirs in the same table."""
 
     def reach(self) -> None:
         """Raise a ProbeError unless the database answers and lets us create a schema."""
@@ -34,6 +44,45 @@ class Tables:
                 f"The user {settings.user} may not create a schema in {settings.place}.",
                 to_try=f"grant create on database {settings.database}, or name another user",
             )
+
+    def require_lendable(self) -> None:
+        """Raise a ProbeError unless the tables are there and let us lend websites to them."""
+        settings, place = self._database.settings, f"{self.schema} at {self._database.place}"
+        names = [f"{self._home}.{name}" for name in NEEDED]
+        rows = self._run(
+            "select name, to_regclass(name) is not null from unnest(?) as name",
+            names,
+            what="The database can't be asked anything",
+        )
+        missing = [str(name) for name, there in rows if not there]
+        if missing:
+            raise ConfigError(
+                f"The running pipeline's tables are not there: {', '.join(missing)}.",
+                key="pipeline.database.schema",
+                value=self.schema,
+                to_try="name the schema that its producers and consumers use, in [pipeline]",
+            )
+        wanted = [(name, right) for name, rights in NEEDED.items() for right in rights]
+        rows = self._run(
+            "select place, right_ from unnest(?, ?) as wanted (place, right_)"
+            " where not has_table_privilege(place, right_)",
+            [f"{self._home}.{name}" for name, _ in wanted],
+            [right for _, right in wanted],
+            what="The rights can't be looked at",
+        )
+        if rows:
+            grants = "; ".join(
+                f"grant {right} on {name} to {settings.user}" for name, right in rows
+            )
+            raise LoginError(
+                f"The user {settings.user} may not lend websites to the schema {place}.",
+                to_try=f"{grants}; or name another user: pipelines.database",
+            )
+
+    def active(self) -> int:
+        """How many websites are checked."""
+        sql = f"select count(*) from {self._home}.availability_monitor_config where amc_active"  # noqa: S608 - quoted
+        return int(self._run(sql, what="The websites can't be counted")[0][0])
 
     def create(self, lease: Lease | None) -> None:
         """Make the schema, empty, and say whose it is."""
@@ -74,8 +123,9 @@ class Tables:
                 " amd_response_code, amm_regexp_found, amm_error,"
                 " (extract(epoch from amm_stored_at) * 1000000)::bigint"
                 f" from {self._home}.availability_monitor_metrics"
-                " where amm_checked_at >= timestamptz 'epoch' + ? * interval '1 microsecond'",
-                (since_us,),
+                " where amm_checked_at >= timestamptz 'epoch' + ? * interval '1 microsecond'"
+                " and (? or amm_site = any(?::bigint[]))",
+                (since_us, self._only is None, sorted(self._only or ())),
                 deadline=Deadline.after(LIMIT_S, "the time to read rows"),
             )
         except SqlError as exc:

@@ -1,12 +1,19 @@
-"""The pipeline's topic as the probe reads it: all of it, beside the consumers and in no group."""
+"""The pipeline's topic as the probe reads it: beside the consumers and in no group.
+
+All of our own; of one that others use what comes from now on, and of that what is about our
+websites.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from pytest_vdkprobe.connections.kafka import KafkaClients, driver
+from pytest_vdkprobe.connections.kafka_topics import refused
+from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.pipelines.account import MICROSECONDS, Id, Seen
 from pytest_vdkprobe.waiting import Deadline
 
@@ -34,8 +41,12 @@ _decode = msgspec.json.Decoder(_Message).decode
 class Topic:
     """Every message so far, read on with each look."""
 
-    def __init__(self, clients: KafkaClients, name: str) -> None:
+    def __init__(
+        self, clients: KafkaClients, name: str, *, only: Container[int] | None = None
+    ) -> None:
         self.name = name
+        self._only = only
+        """The websites whose messages are kept, where others have theirs in the same topic."""
         self.messages: list[Seen] = []
         self.unreadable = 0
         self._clients = clients
@@ -60,9 +71,33 @@ class Topic:
             pass
         return self.messages
 
-    def _open(self) -> KafkaConsumer:
+    def begin(self) -> int:
+        """Read what comes from now on; how many partitions there are. Raises a ProbeError."""
+        errors = driver().errors
+        try:
+            consumer = self._open(first="latest")
+            # Asked for now, or "from now on" would begin with the first look.
+            for part in self._parts:
+                if consumer.position(part, timeout_ms=int(LIMIT_S * 1000)) is None:
+                    raise errors.KafkaTimeoutError(f"partition {part.partition} has no end")
+        except errors.KafkaError as exc:
+            self.close()
+            raise refused(
+                f"The topic {self.name} can't be read", exc, self._clients.connection.place
+            ) from exc
+        if not self._parts:
+            self.close()
+            raise ConfigError(
+                f"Kafka has no topic {self.name}.",
+                key="pipeline.kafka.topic",
+                value=self.name,
+                to_try="name the topic that producers and consumers use, in [pipeline]",
+            )
+        return len(self._parts)
+
+    def _open(self, *, first: str = "earliest") -> KafkaConsumer:
         if self._consumer is None:
-            consumer = self._clients.consumer(auto_offset_reset="earliest", group_id=None)
+            consumer = self._clients.consumer(auto_offset_reset=first, group_id=None)
             parts = consumer.partitions_for_topic(self.name) or ()
             self._parts = [driver().TopicPartition(self.name, part) for part in sorted(parts)]
             consumer.assign(self._parts)
@@ -75,6 +110,8 @@ class Topic:
                 message = _decode(record.value or b"")
             except msgspec.MsgspecError:
                 self.unreadable += 1
+                continue
+            if self._only is not None and message.site not in self._only:
                 continue
             slot_us = round(message.unix_timestamp * MICROSECONDS)
             self.messages.append(

@@ -58,8 +58,9 @@ class Hit(NamedTuple):
 class Websites:
     """A server on one port; `url(kind, name)` is a website of that kind."""
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
+    def __init__(self, host: str = "127.0.0.1", *, port: int = 0) -> None:
         self._host = host
+        self._wanted_port = port
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: asyncio.Server | None = None
         self._thread = threading.Thread(target=self._serve, name="vdkprobe-websites", daemon=True)
@@ -81,7 +82,8 @@ class Websites:
             raise ProbeError(
                 f"The probe's own websites can't listen on {self._host}.",
                 seen=str(self._trouble or "no answer"),
-                to_try="name an address of this machine: pipelines.websites_host",
+                to_try="name an address of this machine, and a port that is free:"
+                " pipelines.websites_host, pipelines.websites_port",
             )
 
     def __exit__(self, *exc: object) -> None:
@@ -106,7 +108,7 @@ class Websites:
         asyncio.set_event_loop(loop)
         try:
             self._server = loop.run_until_complete(
-                asyncio.start_server(self._answer, self._host, 0, backlog=1024)
+                asyncio.start_server(self._answer, self._host, self._wanted_port, backlog=1024)
             )
             self.port = self._server.sockets[0].getsockname()[1]
             self._ready.set()
