@@ -205,6 +205,7 @@ def _make_run(config: pytest.Config) -> tuple[Run, dict[str, Any] | None]:
         from pytest_vdkprobe.sandbox.engine_addresses import EngineAddresses  # noqa: PLC0415 - ditto
 
         run.placeholders = EngineAddresses.told(tables[ENGINES])
+        run.sandbox = tables["control"]
     return run, tables
 
 

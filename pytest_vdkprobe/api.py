@@ -30,6 +30,7 @@ from pytest_vdkprobe.journeys.event_subject import Events
 from pytest_vdkprobe.journeys.route_job import RouteJob
 from pytest_vdkprobe.journeys.run import Run
 from pytest_vdkprobe.journeys.run_test_subject import JobRunTest
+from pytest_vdkprobe.journeys.sandbox_subject import RunningSandbox
 from pytest_vdkprobe.journeys.steps import StepRecord
 from pytest_vdkprobe.journeys.table_subject import TablesSubject
 from pytest_vdkprobe.journeys.upgrade_subject import Upgrade
@@ -87,6 +88,7 @@ __all__ = [
     "Route",
     "RouteJob",
     "Run",
+    "RunningSandbox",
     "Secret",
     "SecretRef",
     "SendResult",

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.journeys.event_subject import Events
     from pytest_vdkprobe.journeys.route_job import RouteJob
     from pytest_vdkprobe.journeys.run_test_subject import JobRunTest
+    from pytest_vdkprobe.journeys.sandbox_subject import RunningSandbox
     from pytest_vdkprobe.journeys.table_subject import TablesSubject
     from pytest_vdkprobe.journeys.upgrade_subject import Upgrade
     from pytest_vdkprobe.metrics.recorder import Recorder
@@ -71,6 +72,18 @@ def vdk_metrics(vdk_run: Run) -> Recorder:
     otherwise. Not meant to be overridden.
     """
     return vdk_run.metrics
+
+
+@pytest.fixture(scope="session")
+def vdk_sandbox(vdk_run: Run) -> RunningSandbox:
+    """The run's own sandbox: `url`, `team`, and `with vdk_sandbox.fault("logs-empty"):`.
+
+    Session scope: one for all processes of the run. It starts none: with a configuration other than
+    `sandbox`, asking for it is a ConfigError. Override it to say which platform is made wrong, how.
+    """
+    from pytest_vdkprobe.journeys.sandbox_subject import running_sandbox  # noqa: PLC0415 - if wanted
+
+    return running_sandbox(vdk_run)
 
 
 @pytest.fixture(scope="session")

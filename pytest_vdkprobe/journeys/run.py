@@ -66,6 +66,8 @@ class Run:
         """Whether that was done for what stands at the ends of routes."""
         self.placeholders: Mapping[str, str] = {}
         """What `{name}` stands for in the texts of routes, beside what each passage knows."""
+        self.sandbox: Mapping[str, Any] | None = None
+        """The `[control]` table that leads to the sandbox which this run has started, if it has."""
         self.lasting: dict[str, Any] | None = None
         """In a watch, what lives on from round to round, by name; it is closed at the end."""
         self.state_folder: Path | None = None
