@@ -15,7 +15,7 @@ from pytest_vdkprobe.jobs.template import load_template
 from pytest_vdkprobe.routes.by_job import problems as of_job
 from pytest_vdkprobe.routes.kinds import SIDES, Side, kind_of
 from pytest_vdkprobe.routes.route import PLACES
-from pytest_vdkprobe.routes.settings import JOB, RouteSettings
+from pytest_vdkprobe.routes.settings import JOB, ByJob, RouteSettings
 
 if TYPE_CHECKING:
     from pytest_vdkprobe.config import Configuration
@@ -78,6 +78,11 @@ def _of_job(
             key=f"{key}.job.path",
         )
         found += _raised(load)
+    place = ("routes", str(index), "job")
+    job = configuration.table(place, ByJob, placeholders=placeholders)
+    found += _raised(
+        partial(_require_filled, configuration, (*place, "table"), job.table or "", placeholders)
+    )
     try:
         target = _check_end(configuration, index, "target", placeholders)
     except ConfigError:
@@ -95,17 +100,23 @@ def _check_end(
     settings = configuration.table(key, kind.settings, placeholders=placeholders)
     table = configuration.table(key, dict[str, Any], placeholders=placeholders)
     for place in PLACES:
-        for unknown in re.findall(r"\{([a-z_]+)\}", str(table.get(place, ""))):
-            known = sorted({*placeholders})
-            raise ConfigError(
-                f"Nothing is known to fill in for {{{unknown}}}.",
-                file=configuration.name,
-                key=".".join((*key, place)),
-                value=table[place],
-                expected="one of " + ", ".join(f"{{{one}}}" for one in known),
-                to_try=did_you_mean(unknown, known),
-            )
+        _require_filled(configuration, (*key, place), str(table.get(place, "")), placeholders)
     return settings
+
+
+def _require_filled(
+    configuration: Configuration, key: tuple[str, ...], text: str, placeholders: Mapping[str, str]
+) -> None:
+    for unknown in re.findall(r"\{([a-z_]+)\}", text):
+        known = sorted({*placeholders})
+        raise ConfigError(
+            f"Nothing is known to fill in for {{{unknown}}}.",
+            file=configuration.name,
+            key=".".join(key),
+            value=text,
+            expected="one of " + ", ".join(f"{{{one}}}" for one in known),
+            to_try=did_you_mean(unknown, known),
+        )
 
 
 def _raised(act: Callable[[], object]) -> list[ConfigError]:
