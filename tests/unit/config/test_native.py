@@ -84,6 +84,8 @@ def test_a_folder_a_binary_and_an_unknown_kind_are_refused(tmp_path: Path) -> No
     [
         ("[contrl]\n", "no section [contrl]", "did you mean control?"),
         ("[zzzzz]\n", "no section [zzzzz]", "known are"),
+        ("[report]\npath = 'x'\n", "no section [report]", ""),
+        ("[waiting]\nlongest_s = 1\n", "no section [waiting]", ""),
         ("url = 'x'\n", "outside of any section", "below its section's header"),
         ("[jobs]\nname = 'x'\n", "a list of tables", "[[jobs]]"),
         ("[[control]]\nurl = 'x'\n", "one table", "[control]"),
