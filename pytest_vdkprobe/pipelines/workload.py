@@ -169,7 +169,8 @@ def toml(value: object) -> str:
         return "{ " + ", ".join(inside) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(toml, value)) + "]"
-    return json.dumps(value)
+    # TOML takes no surrogate pairs, and no DEL.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _secrets(value: object) -> list[SecretRef]:

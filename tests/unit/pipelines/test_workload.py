@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,8 @@ def test_folders_of_killed_runs_are_removed_and_others_left(
 def test_settings_are_written_as_toml_and_secrets_as_their_places() -> None:
     value = {"a": 'x\n"y"', "b": [1, 2.5, True], "c": SecretRef(env="NAME"), "d": None}
     assert toml(value) == r'{ a = "x\n\"y\"", b = [1, 2.5, true], c = { env = "NAME" } }'
+
+
+@pytest.mark.parametrize("text", ["p\u00e4ss", "\U0001f511", "a\x7fb", "q\"\\'\n"])
+def test_any_text_survives_its_way_into_a_configuration(text: str) -> None:
+    assert tomllib.loads(f"a = {toml(text)}") == {"a": text}
