@@ -39,7 +39,9 @@ CLOSE_LIMIT_MS = 5000
 LAST_TRY_S = 10.0
 """How long an end in order waits for a database that is away."""
 TELL_EVERY = 60
-START_LIMIT_S = 30.0
+START_LIMIT_S = 120.0
+"""A group shares out again when each member has come, be it from a write that takes its time, or
+is found dead; who has no partition by then is one too many."""
 
 _log = logging.getLogger(__name__)
 
@@ -112,6 +114,7 @@ class Consumer:
 
     def _consume(self, consumer: KafkaConsumer, stop: Stop, *, once: bool) -> None:
         ends: dict[Any, int] | None = None
+        idle = Deadline.after(START_LIMIT_S + self._settings.kafka.session_timeout_s)
         while not stop.wanted:
             self._fetch(consumer)
             if self._held:
@@ -122,6 +125,9 @@ class Consumer:
                     ends = consumer.end_offsets(list(assigned))
                 if all(self._reached(consumer, one, ends[one]) for one in assigned):
                     return
+            if once and not assigned and idle.expired:
+                _log.info("all partitions are other consumers': there is nothing to do")
+                return
 
     def _reached(self, consumer: KafkaConsumer, partition: Any, end: int) -> bool:
         position = consumer.position(partition, timeout_ms=COMMIT_LIMIT_MS)

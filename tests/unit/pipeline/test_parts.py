@@ -5,22 +5,29 @@ from __future__ import annotations
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_vdkprobe.pipeline import patience
+from pytest_vdkprobe.pipeline import consumer, patience
 from pytest_vdkprobe.pipeline.message import Check, MalformedError, decoded, encoded
 from pytest_vdkprobe.pipeline.producer import Producer
 from pytest_vdkprobe.pipeline.settings import PipelineDatabase, PipelineKafka, PipelineSettings
 from pytest_vdkprobe.pipeline.sites import Site, objection, producers_for
 from pytest_vdkprobe.pipeline.slots import next_slot, phase_us
+from pytest_vdkprobe.pipeline.stopping import Stop
 
 NOW_US = 1_795_882_134_935_938
 CHECK = Check(
     unix_timestamp=NOW_US / 1e6, returned_code=200, response_time=0.25, regexp=None, site=7
+)
+
+SETTINGS = PipelineSettings(
+    kafka=PipelineKafka(servers=("127.0.0.1:9",)),
+    database=PipelineDatabase(host="127.0.0.1", port=9, user="me", database="monitoring"),
 )
 
 
@@ -112,12 +119,29 @@ def test_an_expression_that_never_ends_is_ended() -> None:
     assert not patience.search("^b", "aab")
 
 
+class Spare:
+    """A member of a group in which others have all partitions."""
+
+    def poll(self, **_: object) -> dict[object, list[object]]:
+        return {}
+
+    def assignment(self) -> set[object]:
+        return set()
+
+
+def test_a_consumer_that_is_one_too_many_ends_its_only_round(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(consumer, "START_LIMIT_S", 0.05)
+    settings = SETTINGS.but(kafka=PipelineKafka(servers=("127.0.0.1:9",), session_timeout_s=0.05))
+    stop = Stop(30)
+    one = consumer.Consumer(settings, base_dir=Path())
+    one._consume(cast("Any", Spare()), stop, once=True)
+    assert not stop.wanted
+
+
 def test_a_clock_that_is_set_back_stops_no_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = PipelineSettings(
-        kafka=PipelineKafka(servers=("127.0.0.1:9",)),
-        database=PipelineDatabase(host="127.0.0.1", port=9, user="me", database="monitoring"),
-    )
-    producer = Producer(settings, 1, base_dir=Path())
+    producer = Producer(SETTINGS, 1, base_dir=Path())
     site = Site(id=7, url="http://127.0.0.1/", pattern=None, interval_s=60)
     producer._sites.usable = {7: site}
     now_ns = NOW_US * 1000
