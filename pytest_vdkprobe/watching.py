@@ -11,7 +11,7 @@ from pytest_vdkprobe.errors import ConfigError, ProbeError
 from pytest_vdkprobe.journeys.run import Run
 from pytest_vdkprobe.options import option, path_option
 from pytest_vdkprobe.problems import find_problems
-from pytest_vdkprobe.secrets import redact
+from pytest_vdkprobe.secrets import REDACTOR, redact
 
 if TYPE_CHECKING:
     from pytest_vdkprobe.config import Configuration
@@ -74,6 +74,19 @@ def _gateway(config: pytest.Config) -> str | None:
     from pytest_vdkprobe.watch.settings import is_url  # noqa: PLC0415 - only if asked for
 
     text: str = option(config, "pushgateway")
+    credentials, at, _ = text.partition("://")[2].partition("/")[0].rpartition("@")
+    if at:
+        # Nobody would take them to the gateway, and the header would print them.
+        REDACTOR.add(credentials.partition(":")[2])
+        raise pytest.UsageError(
+            str(
+                ConfigError(
+                    "Credentials don't belong in the address of --vdk-pushgateway.",
+                    key="--vdk-pushgateway",
+                    to_try="leave them out, and let the network say who may push",
+                )
+            )
+        )
     if not text or is_url(text):
         return text or None
     raise pytest.UsageError(

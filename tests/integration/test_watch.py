@@ -252,6 +252,17 @@ def test_what_makes_no_sense_is_refused(
     assert said in watch.output
 
 
+def test_a_password_in_the_address_of_a_pushgateway_is_refused_and_not_shown(
+    tmp_path: Path,
+) -> None:
+    prepare(tmp_path)
+    gateway = "--vdk-pushgateway=http://probe:wholeknowsit@gateway:9091"
+    with Watch(tmp_path, "--vdk-watch=1s", gateway) as watch:
+        assert watch.ended() == 4
+    assert "Credentials don't belong in the address" in watch.output
+    assert "wholeknowsit" not in watch.output
+
+
 def test_a_plan_of_a_watch_is_a_plan(tmp_path: Path) -> None:
     prepare(tmp_path)
     with Watch(tmp_path, "--vdk-watch", "--vdk-plan", "--", "test_mine.py") as watch:
