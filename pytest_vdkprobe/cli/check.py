@@ -1,7 +1,8 @@
 """`vdkprobe check CONFIG [--connect]`: is this configuration usable, before anything depends on it.
 
 Without --connect nothing leaves the machine: every section, job directory, schedule and secret is
-looked at, and all that is wrong is told at once. With it the Control Service is reached, logged in
+looked at, and all that is wrong is told at once. Kinds of your own that a conftest.py in this
+folder brings are known, as they are to pytest. With it the Control Service is reached, logged in
 to and read from, and both ends of every route are; nothing is created or sent.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from pytest_vdkprobe.cli.conftest_here import with_conftest
 from pytest_vdkprobe.errors import ConfigError, Finding, LoginError, TransportError
 from pytest_vdkprobe.problems import find_problems
 from pytest_vdkprobe.secrets import redact
@@ -62,6 +64,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what was found; exit code 0, 4 (configuration), 6 (ours), 7 (unknown), 1 (platform)."""
+    return with_conftest(lambda: _check(arguments))
+
+
+def _check(arguments: argparse.Namespace) -> int:
     try:
         configuration = _load(arguments.config, arguments.overrides)
     except ConfigError as unusable:

@@ -79,7 +79,8 @@ class Registry(Generic[T]):
             key=key,
             value=name,
             expected="one of " + ", ".join(known),
-            to_try=did_you_mean(name, known),
+            to_try=f"{did_you_mean(name, known)}; one of your own comes from the conftest.py of "
+            "the folder that you call this in, or from an installed package",
         )
 
     def _look(self) -> None:
