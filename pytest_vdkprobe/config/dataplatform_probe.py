@@ -122,7 +122,7 @@ class DataplatformProbe:
         dismiss_s = self._number("DISMISS_EVENT_TIMEOUT_SECONDS", DISMISS_S)
         entry |= {
             "interval_s": self._number("EVENT_INTERVAL_SECONDS", INTERVAL_S),
-            "within_s": WITHIN_S,
+            "within_s": min(WITHIN_S, dismiss_s),
             "late_s": max(0.0, dismiss_s - WITHIN_S),
             "allow": {"foreign": ANOTHERS},
             "table_s": TABLE_S if _yes(environ, "LOCAL_RUN") else 0.0,

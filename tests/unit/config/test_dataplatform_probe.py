@@ -81,6 +81,12 @@ def test_the_second_seeds_variables_are_an_event_pipeline(monkeypatch: pytest.Mo
     assert "traceparent" in warning
 
 
+def test_a_dismissal_before_the_sla_is_when_an_event_is_lost() -> None:
+    environ = {**EVENTS, "DISMISS_EVENT_TIMEOUT_SECONDS": "10"}
+    (entry,) = load("env", environ=environ).raw_tables()["events"]
+    assert (entry["within_s"], entry["late_s"]) == (10.0, 0.0)
+
+
 def test_without_a_webhook_token_the_authorizer_gives_one(monkeypatch: pytest.MonkeyPatch) -> None:
     environ = {name: text for name, text in EVENTS.items() if name != "WEBHOOK_TOKEN"}
     reader = Pipeline(usable(environ, monkeypatch), 0).end_settings("reader", "01234567")
