@@ -184,8 +184,8 @@ def test_a_fault_of_the_running_ones_is_found_at_its_hop(
         assert all(process.poll() is None for process in running.processes)
 
 
-def test_websites_that_fall_to_no_running_producer_are_told(
-    engines: SharedEngines, tmp_path: Path
+def test_websites_that_nobody_checks_or_reaches_are_told(
+    engines: SharedEngines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with live(engines, tmp_path) as (running, _):
         running.start("start-producer", "1")
@@ -200,6 +200,17 @@ def test_websites_that_fall_to_no_running_producer_are_told(
             ) as found:
                 pipeline.start()
             assert "6 active websites want 2 producers of 4" in str(found.value)
+        assert running.websites() == before
+        with opened(running) as pipeline:
+            pipeline.settings = msgspec.structs.replace(pipeline.settings, within_s=5.0, sites=1)
+            monkeypatch.setattr(
+                pipeline._websites, "url", lambda _, name: f"http://127.0.0.1:1/{name}"
+            )
+            pipeline.configure()
+            with pytest.raises(PlatformFailure, match="was checked by no running") as found:
+                pipeline.start()
+            assert "its message says connect: " in str(found.value)
+            assert "pipelines.websites_host must be an address" in str(found.value)
         assert running.websites() == before
 
 
