@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pytest_vdkprobe.accounting.account import Account
 from pytest_vdkprobe.accounting.expectation import Expectation
+from pytest_vdkprobe.accounting.ledger import Ledger
 from pytest_vdkprobe.accounting.observation import Observation
 from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
 from pytest_vdkprobe.accounting.profiles import Profile
@@ -71,6 +72,7 @@ __all__ = [
     "JobTemplate",
     "Kinds",
     "LeaseStore",
+    "Ledger",
     "NoEvidence",
     "Observation",
     "Outcome",

@@ -3,7 +3,7 @@
 The chain runs value -> factory -> thing: `vdk_configuration` -> `vdk_control_settings` ->
 `vdk_http`, `vdk_auth` -> `vdk_control` -> `vdk_job`. Override the link that you want to change; the
 later ones follow. So it is for a job, `vdk_load_template` -> `vdk_job`, and for a route,
-`vdk_make_target`, `vdk_make_reader`, `vdk_ledger_folder` -> `vdk_route`.
+`vdk_make_target`, `vdk_make_reader`, `vdk_make_ledger`, `vdk_ledger_folder` -> `vdk_route`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import requests
 
+    from pytest_vdkprobe.accounting.ledger import Ledger
     from pytest_vdkprobe.accounting.profiles import Profile
     from pytest_vdkprobe.config import Configuration
     from pytest_vdkprobe.control.auth import Auth
@@ -203,6 +204,17 @@ def vdk_make_reader() -> Callable[..., Reader]:
 
 
 @pytest.fixture(scope="session")
+def vdk_make_ledger() -> Callable[..., Ledger]:
+    """What makes the ledger of a route's passage: called as `api.Ledger.create`.
+
+    Session scope. Override it to keep your own, a subclass say, which also tells somebody else.
+    """
+    from pytest_vdkprobe.accounting.ledger import Ledger  # noqa: PLC0415 - inert unless used
+
+    return Ledger.create
+
+
+@pytest.fixture(scope="session")
 def vdk_ledger_folder(vdk_run: Run) -> Path:
     """Where ledgers lie, which say of each record what its sender was told.
 
@@ -249,6 +261,7 @@ def vdk_route(
     vdk_configuration: Configuration,
     vdk_make_target: Callable[..., Target],
     vdk_make_reader: Callable[..., Reader],
+    vdk_make_ledger: Callable[..., Ledger],
     vdk_ledger_folder: Path,
 ) -> Iterator[Route]:
     """The configured route of this journey: `send(profile)`, `reconcile(passage)`, `allowed`.
@@ -265,6 +278,7 @@ def vdk_route(
         configuration=vdk_configuration,
         folder=vdk_ledger_folder,
         make={"target": vdk_make_target, "reader": vdk_make_reader},
+        make_ledger=vdk_make_ledger,
     ) as route:
         yield route
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.journeys.route_job import RouteJob
     from pytest_vdkprobe.journeys.run import Run
     from pytest_vdkprobe.routes.kinds import MakeEnd, Side
+    from pytest_vdkprobe.routes.passage import MakeLedger
     from pytest_vdkprobe.routes.route import Route
     from pytest_vdkprobe.routes.settings import RouteSettings
 
@@ -36,8 +37,10 @@ def open_route(
     configuration: Configuration | None = None,
     folder: Path | None = None,
     make: Mapping[Side, MakeEnd] | None = None,
+    make_ledger: MakeLedger | None = None,
 ) -> Iterator[Route]:
     """The route called `name`, and its removal; the rest is what a user may have overridden."""
+    from pytest_vdkprobe.accounting.ledger import Ledger  # noqa: PLC0415 - inert unless used
     from pytest_vdkprobe.journeys.cleanup import sweep_ends_once  # noqa: PLC0415 - inert unless used
     from pytest_vdkprobe.leases import Renewer  # noqa: PLC0415 - inert unless used
     from pytest_vdkprobe.routes.route import Route  # noqa: PLC0415 - as above
@@ -49,6 +52,7 @@ def open_route(
         leases=run.leases,
         folder=folder or run.report_folder,
         make=make,
+        make_ledger=make_ledger or Ledger.create,
         placeholders=run.placeholders,
         deadline=run.step_deadline,
         tell=partial(run.attach, "account"),

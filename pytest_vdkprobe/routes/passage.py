@@ -7,6 +7,7 @@ then is never forgotten.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -30,6 +31,8 @@ SEND_PAUSE_S = 0.02
 """The longest pause between two batches: what falls due meanwhile is the next one."""
 LOOK_PAUSE_S = 0.5
 """The longest pause between two looks of the reader."""
+MakeLedger = Callable[..., Ledger]
+"""What makes a passage's ledger: called as Ledger.create."""
 
 
 class Passage:
@@ -45,6 +48,7 @@ class Passage:
         target: Target,
         reader: Reader,
         ledger_path: Path,
+        make_ledger: MakeLedger = Ledger.create,
     ) -> None:
         self.settings = settings
         self.profile = profile
@@ -55,6 +59,7 @@ class Passage:
         self.target = target
         self.reader = reader
         self.ledger_path = ledger_path
+        self._make_ledger = make_ledger
         self.account: Account | None = None
         """The last that was drawn up; None before the first look."""
         self._ledger: Ledger | None = None
@@ -104,7 +109,7 @@ class Passage:
     def open_ledger(self, start_us: int) -> Ledger:
         """The ledger, made now."""
         self._made_folder = not self.ledger_path.parent.exists()
-        self._ledger = Ledger.create(
+        self._ledger = self._make_ledger(
             self.ledger_path,
             run_id=self.run_id,
             profile=self.profile.name,

@@ -13,11 +13,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
+from pytest_vdkprobe.accounting.ledger import Ledger
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.readers.returned import ReturnedFileReader
 from pytest_vdkprobe.routes.by_job import MADE_HERE, Instructions, PlaceOnly, instructions
 from pytest_vdkprobe.routes.kinds import SIDES, Kind, MakeEnd, Side, kind_of, make_end, require_end
-from pytest_vdkprobe.routes.passage import Passage
+from pytest_vdkprobe.routes.passage import MakeLedger, Passage
 from pytest_vdkprobe.routes.settings import DIRECT, JOB, ByJob, RouteSettings
 from pytest_vdkprobe.waiting import Deadline
 
@@ -60,6 +61,7 @@ class Route:
         leases: LeaseStore | None = None,
         folder: Path,
         make: Mapping[Side, MakeEnd] | None = None,
+        make_ledger: MakeLedger = Ledger.create,
         placeholders: Mapping[str, str] | None = None,
         deadline: Callable[[], Deadline] | None = None,
         tell: Callable[[dict[str, Any]], None] | None = None,
@@ -70,6 +72,7 @@ class Route:
         self._leases = leases
         self._folder = folder
         self._make = make or {}
+        self._make_ledger = make_ledger
         self._placeholders = placeholders or {}
         self._deadline = deadline or (lambda: Deadline.after(UNLIMITED_S))
         self._tell = tell or (lambda _told: None)
@@ -108,6 +111,7 @@ class Route:
             # With the run's id: an earlier run's may still lie there, kept for who looks into it.
             ledger_path=self._folder
             / f"{self.run_id}-{plain(self.name)}-{way}-{wanted.name}.ledger",
+            make_ledger=self._make_ledger,
         )
         self._passages.append(found)
         return found

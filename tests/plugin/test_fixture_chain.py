@@ -25,16 +25,16 @@ quiet_s = 0.05
 
 WRAPPED = """
 import pytest, pathlib
+from pytest_vdkprobe.api import Outcome, SendResult
 @pytest.fixture(scope="session")
 def vdk_make_target(vdk_make_target):
     def make(kind, settings, **more):
         made = vdk_make_target(kind, settings, **more)
         send = made.send
         def all_but_one(records, *, deadline):
-            kept = [record for record in records if record.seq != 7]
-            return send(kept, deadline=deadline) + send([], deadline=deadline) + [
-                send(records[:1], deadline=deadline)[0]
-            ] * (len(records) - len(kept))
+            results = iter(send([one for one in records if one.seq != 7], deadline=deadline))
+            kept_back = SendResult(Outcome.ACKNOWLEDGED)
+            return [kept_back if one.seq == 7 else next(results) for one in records]
         made.send = all_but_one
         return made
     return make
@@ -58,6 +58,26 @@ def test_what_makes_a_target_can_be_wrapped_and_the_route_follows(probe: Probe) 
     assert step["verdict"] == "fail"
     assert step["account"]["lost"] == 1
     assert list((probe.pytester.path / "ledgers").iterdir())
+
+
+def test_what_makes_a_ledger_can_be_replaced_and_the_route_follows(probe: Probe) -> None:
+    probe.write("platform.toml", ROUTE)
+    probe.write(
+        "conftest.py",
+        "import pytest, pathlib\nfrom pytest_vdkprobe.api import Ledger\n"
+        "class Told(Ledger):\n"
+        "    def intend(self, seqs):\n"
+        "        super().intend(seqs)\n"
+        "        with pathlib.Path('told').open('a') as file:\n"
+        "            print(self.profile, *seqs, file=file)\n"
+        "@pytest.fixture(scope='session')\n"
+        "def vdk_make_ledger(): return Told.create\n",
+    )
+    step = report_of(probe)["direct[small]"]
+    assert (step["verdict"], step["account"]["sent"]) == ("pass", 20)
+    told = [line.split() for line in (probe.pytester.path / "told").read_text().splitlines()]
+    seqs = [int(seq) for profile, *seqs in told if profile == "small" for seq in seqs]
+    assert sorted(seqs) == list(range(20))
 
 
 def test_waits_look_as_often_as_the_policy_says(probe: Probe) -> None:
