@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdkprobe.errors import Finding, ProbeError
 
 if TYPE_CHECKING:
+    from pytest_vdkprobe.history.writing import Writing
     from pytest_vdkprobe.store.address import Address
+    from pytest_vdkprobe.store.database import Database
 
 PATIENCE_S = 5.0
 """What opening the history may take, tables made and all, and what its last words may."""
@@ -38,19 +41,27 @@ class Recorder:
         self._acts = SimpleQueue()
         self._lagging = False
         self._opened = threading.Event()
-        # A daemon: one that hangs in a database must not keep the process from ending.
-        self._thread = threading.Thread(target=self._serve, name="vdkprobe-history", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin to reach the history, and to make its tables where there are none."""
         # Here and not in the thread: pytest rewrites a plugin's modules as they are loaded, and two
         # threads that parse at once, as the other does to show a failure, break Python 3.11.
-        from pytest_vdkprobe.history import schema, writing  # noqa: F401, PLC0415 - only to record
+        from pytest_vdkprobe import processes  # noqa: F401, PLC0415 - only to record
+        from pytest_vdkprobe.history.schema import open_history  # noqa: PLC0415 - as above
+        from pytest_vdkprobe.history.writing import Writing  # noqa: PLC0415 - as above
 
         if self.address.dialect == "sqlite":
             from pytest_vdkprobe.store import sqlite  # noqa: F401, PLC0415 - as above
         else:
             from pytest_vdkprobe.store import engine  # noqa: F401, PLC0415 - as above
+        writing = Writing(self.execution_id, self.pipeline, self.keep)
+        self._thread = threading.Thread(
+            target=self._serve,
+            args=(writing, lambda: open_history(self.address, migrate=True)),
+            name="vdkprobe-history",
+            daemon=True,  # one that hangs in a database must not keep the process from ending
+        )
         self._thread.start()
 
     def wait_open(self) -> None:
@@ -72,19 +83,16 @@ class Recorder:
     def close(self) -> None:
         """Wait until all is written, though not for long. May be called again."""
         self._acts.put(None)
-        if self._thread.is_alive():
-            self._thread.join(PATIENCE_S)
+        if self._thread is None:
+            return
+        self._thread.join(PATIENCE_S)
         if self._thread.is_alive() and self.trouble is None:
             self.trouble = self._silent()
 
-    def _serve(self) -> None:
+    def _serve(self, writing: Writing, open_it: Callable[[], Database]) -> None:
         """In the thread: one transaction after another, until the end or the first trouble."""
         try:
-            from pytest_vdkprobe.history.schema import open_history  # noqa: PLC0415 - loaded by start
-            from pytest_vdkprobe.history.writing import Writing  # noqa: PLC0415 - as above
-
-            writing = Writing(self.execution_id, self.pipeline, self.keep)
-            database = open_history(self.address, migrate=True)
+            database = open_it()
             try:
                 self._opened.set()
                 while (given := self._acts.get()) is not None and self.trouble is None:
