@@ -92,8 +92,8 @@ def test_verbose_lines_carry_verdict_time_and_evidence(probe: Probe) -> None:
     probe.scenario(RED)
     probe.run("test_mine.py", "-v").stdout.fnmatch_lines(
         [
-            "mine[[]hello-platform]::create PASS  0.00 s  job made * 14%]",
-            "mine[[]hello-platform]::run FAIL  0.0* s  The platform says *",
+            "mine[[]hello-platform]::create PASS  *.?? s  job made * 14%]",
+            "mine[[]hello-platform]::run FAIL  *.?? s  The platform says *",
             "mine[[]hello-platform]::log BLOCKED (blocked by mine*",
         ]
     )
