@@ -257,7 +257,7 @@ CAUSES = (
         "the service hangs",
         PLATFORM,
         planted({"name": "hang", "path": "/keytab"}, step="keytab"),
-        "the step's limit of 1 s",
+        "the service hangs or is overloaded",  # by the call's own limit or the step's
     ),
     Cause(
         "the service cuts the connection",
