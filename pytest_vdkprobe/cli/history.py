@@ -160,7 +160,7 @@ def _content(path: Path) -> str:
 def one_line(finding: Finding) -> str:
     """What is wrong and what to do about it, in one line for scripts' logs."""
     parts = [finding.what, *(f"{label}: {text}." for label, text in finding.lines())]
-    return " ".join(" ".join(parts).replace("..", ".").split())
+    return " ".join(" ".join(parts).replace("..", ".").replace("?.", "?").split())
 
 
 @contextmanager
