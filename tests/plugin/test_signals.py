@@ -83,13 +83,14 @@ def test_a_signal_stops_the_step_and_lets_the_cleanup_run(probe: Probe, number: 
 
 def test_sigterm_while_something_is_cleaned_up_waits_for_it(probe: Probe) -> None:
     probe.scenario(
-        STEPS.format(body="vdk_step.evidence('x')", cleanup_s=0.5).replace(
-            'scope="module"', 'scope="function"'
-        )
+        STEPS.format(body="vdk_step.evidence('x')", cleanup_s=0.05)
+        .replace('scope="module"', 'scope="function"')
+        .replace("    pause(0.05)", "    while not Path('signalled').exists(): pause(0.05)")
     )
     run = Started(probe, "test_mine.py")
     run.wait_for("cleaning")
     run.process.send_signal(signal.SIGTERM)
+    (run.folder / "signalled").touch()
     code, output = run.end()
     assert code == pytest.ExitCode.INTERRUPTED
     assert (run.folder / "cleaned").exists()
