@@ -6,6 +6,8 @@ ROOT=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 VENV=${VDKPROBE_VENV:-$ROOT/.venv}
 LOCK=$ROOT/ci/requirements.lock
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+# Hundreds of processes are started; without byte code each would compile the same modules again.
+unset PYTHONDONTWRITEBYTECODE
 
 say() { printf '%s\n' "== $*"; }
 die() {

@@ -146,6 +146,7 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--limit-ms", type=float, default=20.0)
     given = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its byte code
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         (folder / "conftest.py").write_text(CONFTEST)

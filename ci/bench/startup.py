@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -110,7 +111,7 @@ def main() -> int:
     parser.add_argument("--inside", type=int, default=15, help="runs measured inside")
     parser.add_argument("--limit-ms", type=float, default=3.0, help="limit of the inside figure")
     options = parser.parse_args()
-
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its byte code
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "pytest.ini").write_text("[pytest]\n")
