@@ -54,11 +54,15 @@ class SqliteDatabase:
         self.address = address
         self.file = address.file
         self._open: sqlite3.Connection | None = None
+        self._opened: tuple[int, int] | None = None
 
     @contextmanager
     def begin(self) -> Iterator[SqliteWork]:
         try:
-            connection = self._open = self._open or _connect(self.file)
+            if self._open is None:
+                self._open = _connect(self.file)
+                self._opened = _identity(self.file)
+            connection = self._open
             connection.execute("begin immediate")
             try:
                 yield SqliteWork(connection)
@@ -67,6 +71,12 @@ class SqliteDatabase:
                 with suppress(sqlite3.Error):
                     connection.execute("rollback")
                 raise
+            if _identity(self.file) != self._opened:
+                # SQLite goes on writing into what nobody can open any more, and says nothing.
+                raise ProbeError(
+                    f"The database {self.file} was removed or replaced while it was in use.",
+                    to_try="see who cleans up that folder, or name a file elsewhere",
+                )
         except (sqlite3.Error, OSError) as exc:
             raise explained(exc, self.file) from exc
 
@@ -92,6 +102,15 @@ def _connect(file: Path) -> sqlite3.Connection:
     return connection
 
 
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Which file is there under this name, or None."""
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _given(parameters: Mapping[str, object]) -> dict[str, object]:
     return {name: _value(value) for name, value in parameters.items()}
 
@@ -107,6 +126,7 @@ SAID: tuple[tuple[str, type[ProbeError], str], ...] = (
     ("unable to open", ConfigError, "check the path and who may write there"),
     ("locked", ProbeError, "another process is writing: try again when it is done"),
     ("full", ProbeError, "make room on the disk and try again"),
+    ("disk I/O", ProbeError, "see whether the disk is full, at its quota, or failing"),
 )
 """Words in SQLite's message, what they mean, and what to try. The first that fits."""
 

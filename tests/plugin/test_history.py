@@ -207,6 +207,17 @@ def test_a_full_disk_is_said_and_changes_no_verdict(probe: Probe) -> None:
     result.stdout.fnmatch_lines(["*3 passed*"])
 
 
+def test_one_that_vanishes_during_the_run_is_said_once_and_changes_no_verdict(probe: Probe) -> None:
+    vanish = f"__import__('pathlib').Path({str(file())!r}).unlink()"
+    probe.scenario(THREE.replace('vdk_step.evidence("ran")', f'{vanish}; vdk_step.evidence("ran")'))
+    result = probe.run("test_mine.py", "--vdk-compare")
+    assert result.ret == 0
+    told = [line for line in result.outlines if "was removed or replaced while" in line]
+    assert len(told) == 1
+    assert told[0].startswith("vdkprobe history: not kept: ")
+    assert "To try: see who cleans up that folder" in told[0]
+
+
 def test_old_runs_go(probe: Probe) -> None:
     probe.config.write_text(probe.config.read_text() + "\n[history]\nkeep = 2\n")
     probe.scenario(THREE)

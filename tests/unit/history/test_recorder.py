@@ -18,7 +18,8 @@ from pytest_vdkprobe.store.address import Address
 def ours():
     return {name for name in sys.modules if name.startswith("pytest_vdkprobe")}
 
-recorder = Recorder(Address.parse(sys.argv[1], source="test"), run_id="0123abcd", pipeline="p", keep=2)
+address = Address.parse(sys.argv[1], source="test")
+recorder = Recorder(address, run_id="0123abcd", pipeline="p", keep=2)
 recorder.start()
 loaded = ours()
 recorder.write("begin", holder="", abandon_after_s=1.0, versions={})
