@@ -78,6 +78,18 @@ class EntrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             for step, seconds in self.limits.items()
             if not 0 < seconds < float("inf")
         ]
+        first: dict[str, int] = {}
+        for i, known in enumerate(self.expected):
+            if first.setdefault(known.step, i) != i:
+                found.append(
+                    ConfigError(
+                        "Two known failures are of one step, and only one of them could count.",
+                        file=file,
+                        key=f"{key}.expected.{i}.step",
+                        value=known.step,
+                        to_try=f"make one of it and of {key}.expected.{first[known.step]}",
+                    )
+                )
         reasons = {"skip": self.skip} if isinstance(self.skip, str) else {}
         if isinstance(self.skip, dict):
             reasons = {f"skip.{step}": reason for step, reason in self.skip.items()}

@@ -19,7 +19,8 @@ def test_log(vdk_step): vdk_step.evidence("logged")
 @step(needs=["create"], cleanup=True)
 def test_delete(vdk_step): vdk_step.evidence("deleted")
 """
-KNOWN = 'expected = [{{ step = "run", until = {until}, because = "OPS-12" }}]'
+FAILURE = '{{ step = "run", until = {until}, because = "OPS-12" }}'
+KNOWN = f"expected = [{FAILURE}]"
 
 
 def played(probe: Probe, body: str, *lines: str, ret: int) -> tuple[dict[str, Any], str]:
@@ -94,6 +95,10 @@ def test_what_the_probe_could_not_judge_is_no_known_failure(probe: Probe) -> Non
         ('expected = [{ step = "run" }]', ["jobs.0.expected.0", "is missing"]),
         ('expected = [{ step = "run", until = 2999, because = "x" }]', ["expected.0.until"]),
         ('expected = [{ step = "run", until = "May", because = "x" }]', ["expected.0.until"]),
+        (
+            f"expected = [{FAILURE.format(until='2998-12-31')}, {FAILURE.format(until='2999-12-31')}]",
+            ["Two known failures are of one step", "key jobs.0.expected.1.step", "'run'"],
+        ),
         ('expected = [{ step = "run", untill = "x", because = "x" }]', ["did you mean until?"]),
     ],
 )
