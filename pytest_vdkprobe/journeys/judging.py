@@ -20,6 +20,7 @@ from pytest_vdkprobe.errors import (
     LoginError,
     NoEvidence,
     PlatformFailure,
+    ProbeError,
     TransportError,
 )
 from pytest_vdkprobe.journeys.steps import StepRecord
@@ -49,12 +50,14 @@ def judge(
 ) -> tuple[Verdict | str, Finding | None] | None:
     """The verdict of one phase, and what was found; None where a phase has nothing to say."""
     if report.skipped:
-        return SKIPPED, None
+        return SKIPPED, first_finding(call.excinfo.value if call.excinfo is not None else None)
+    if report.failed and call.excinfo is None and step is not None:
+        return Verdict.ERROR, _passed_strictly(report, step)
     if report.failed:
         return _judge_failed(call.excinfo.value if call.excinfo is not None else None, step)
     if call.when != "call" or step is None:
         return None
-    if not step.evidences and not hasattr(report, "wasxfail"):
+    if not step.evidences:
         return Verdict.UNKNOWN, no_evidence(step)
     return Verdict.PASS, None
 
@@ -80,6 +83,17 @@ def no_evidence(step: StepRecord) -> NoEvidence:
         seen="no call of vdk_step.evidence(...)",
         expected="what was seen that makes it a pass",
         to_try="call vdk_step.evidence(text) where the scenario has seen what it checks",
+    )
+
+
+def _passed_strictly(report: pytest.TestReport, step: StepRecord) -> ProbeError:
+    """A step passed whose strict mark says that it can't: the mark is wrong, not the platform."""
+    because = str(report.longrepr).removeprefix("[XPASS(strict)]").strip()
+    return ProbeError(
+        f"{step.id} passed unexpectedly: it is marked xfail(strict=True).",
+        seen="; ".join(step.evidences) or "no complaint",
+        expected=f"a failure: {because}" if because else "a failure",
+        to_try="take the mark off the step",
     )
 
 
@@ -186,14 +200,17 @@ def as_data(
     return data
 
 
-def expect(data: dict[str, Any], step: StepRecord) -> Verdict | str:
-    """Lay what the configuration knows of this step over its judgement; the verdict that counts.
+def expect(data: dict[str, Any], step: StepRecord, report: pytest.TestReport) -> Verdict | str:
+    """Lay what is known of this step beforehand over its judgement; the verdict that counts.
 
     A known failure counts as skipped until its day, and stays in the report; afterwards it counts.
-    Only `fail` can be known beforehand: what we could not judge, nobody has seen failing.
+    Only `fail` can be known beforehand: what we could not judge, nobody has seen failing. One that
+    passes all the same says so, whether the configuration knew it or pytest's mark `xfail`.
     """
     known = step.entry.known_failure(step.name)
-    if known is not None and data["phase"] != "teardown":
+    if data["phase"] == "teardown":
+        return str(data["verdict"])
+    if known is not None:
         told = {"until": known.until.isoformat(), "because": presentable(known.because)}
         if data["verdict"] == Verdict.FAIL and known.expired:
             data["lines"].append(["Note", f"was expected {known}; that day has passed"])
@@ -201,7 +218,22 @@ def expect(data: dict[str, Any], step: StepRecord) -> Verdict | str:
             told |= {"found": data["what"]}
             data["verdict"] = SKIPPED
             data["what"] = f"expected to fail {known}: {data['what']}"
-        elif data["verdict"] == Verdict.PASS:
-            data["evidence"].append(f"passes, though expected to fail {known}")
+        else:
+            _passed_unexpectedly(data, report, f"expected to fail {known}")
         data["attached"]["expected"] = told
+    elif hasattr(report, "wasxfail"):
+        because = presentable(report.wasxfail or "no reason is given")
+        data["attached"]["expected"] = {"because": because}
+        if data["verdict"] == SKIPPED:
+            data["attached"]["expected"]["found"] = data["what"]
+            data["what"] = f"expected to fail (xfail): {because}: {data['what']}"
+        _passed_unexpectedly(data, report, f"marked xfail: {because}")
     return str(data["verdict"])
+
+
+def _passed_unexpectedly(data: dict[str, Any], report: pytest.TestReport, known: str) -> None:
+    """Say so of a step that raised nothing; where it saw nothing either, beside what it lacks."""
+    if data["verdict"] == Verdict.PASS:
+        data["evidence"].append(f"passed unexpectedly: {known}")
+    elif report.passed:
+        data["lines"].append(["Note", f"passed unexpectedly: {known}"])

@@ -143,7 +143,7 @@ class StepRunner:
             what = str(self._blocked)
         data = as_data(call, verdict, finding, what=what, step=step)
         if step is not None:
-            verdict = expect(data, step)
+            verdict = expect(data, step, report)
             if call.when != "teardown":
                 verdict = amend(item.config, data, finding)
         if step is not None and call.when != "teardown":
@@ -151,7 +151,7 @@ class StepRunner:
             if verdict in BAD:
                 data |= keep_exchanges(step)
         report.vdkprobe = data  # type: ignore[attr-defined]  # reports carry extra attributes
-        if verdict in (Verdict.BLOCKED, SKIPPED) and not hasattr(report, "wasxfail"):
+        if verdict in (Verdict.BLOCKED, SKIPPED):
             report.outcome = "skipped"
             path, line, _ = item.reportinfo()
             report.longrepr = (str(path), (line or 0) + 1, f"Skipped: {data['what']}")

@@ -159,8 +159,7 @@ class Summary:
         """Known failures that are none: whoever wrote them down wants to know."""
         steps = [step for steps in self.results.journeys.values() for step in steps]
         unexpected = [
-            f"{step['journey']}::{step['step']} passes: take it out of `expected` "
-            f"(until {known['until']}: {known['because']})"
+            f"{step['journey']}::{step['step']} passed unexpectedly: {_remedy(known)}"
             for step in steps
             if step["verdict"] == Verdict.PASS
             and (known := step.get("attached", {}).get("expected")) is not None
@@ -262,6 +261,13 @@ def _is_journey(nodeid: str) -> bool:
 def _is_finding(report: Any) -> bool:
     data = getattr(report, "vdkprobe", None)
     return data is not None and data["ours"] and "journey" in data
+
+
+def _remedy(known: Mapping[str, str]) -> str:
+    """How to have a step no longer expected to fail."""
+    if "until" in known:
+        return f"take it out of `expected` (until {known['until']}: {known['because']})"
+    return f"take its mark xfail off ({known['because']})"
 
 
 def _short(step: Step) -> str:

@@ -21,6 +21,7 @@ def test_delete(vdk_step): vdk_step.evidence("deleted")
 """
 FAILURE = '{{ step = "run", until = {until}, because = "OPS-12" }}'
 KNOWN = f"expected = [{FAILURE}]"
+XFAIL = '@pytest.mark.xfail(reason="OPS-12")\n@step(needs=["create"])'
 
 
 def played(probe: Probe, body: str, *lines: str, ret: int) -> tuple[dict[str, Any], str]:
@@ -75,8 +76,42 @@ def test_a_known_failure_counts_again_after_its_day(probe: Probe) -> None:
 def test_a_known_failure_that_passes_is_told(probe: Probe) -> None:
     steps, text = played(probe, THREE, KNOWN.format(until="2999-12-31"), ret=0)
     assert words(steps) == "pass pass pass"
+    told = "passed unexpectedly: expected to fail until 2999-12-31: OPS-12"
+    assert steps["run"]["evidence"] == ["ran", told]
+    assert f"ran; {told}" in text
     assert "expected to fail, and does not" in text
-    assert "mine[hello-platform]::run passes: take it out of `expected`" in text
+    assert "mine[hello-platform]::run passed unexpectedly: take it out of `expected`" in text
+
+
+def test_a_step_marked_xfail_that_passes_says_so(probe: Probe) -> None:
+    body = THREE.replace('@step(needs=["create"])', XFAIL)
+    steps, text = played(probe, body, ret=0)
+    assert words(steps) == "pass pass pass"
+    assert steps["run"]["evidence"] == ["ran", "passed unexpectedly: marked xfail: OPS-12"]
+    assert steps["run"]["expected"] == {"because": "OPS-12"}
+    assert "ran; passed unexpectedly: marked xfail: OPS-12" in text
+    assert "mine[hello-platform]::run passed unexpectedly: take its mark xfail off" in text
+
+
+def test_a_step_marked_xfail_that_passes_without_evidence_is_unknown(probe: Probe) -> None:
+    body = THREE.replace('@step(needs=["create"])', XFAIL).replace('vdk_step.evidence("ran")', "0")
+    steps, text = played(probe, body, ret=7)
+    assert words(steps) == "pass unknown pass"
+    assert "passed unexpectedly: marked xfail: OPS-12" in text
+
+
+def test_a_step_marked_strictly_xfail_that_passes_is_an_error_of_the_mark(probe: Probe) -> None:
+    strictly = XFAIL.replace("reason=", "strict=True, reason=")
+    steps, text = played(probe, THREE.replace('@step(needs=["create"])', strictly), ret=6)
+    assert words(steps) == "pass error pass"
+    assert "passed unexpectedly: it is marked xfail(strict=True)" in text
+    assert "a failure: OPS-12" in text
+
+
+def test_a_step_marked_xfail_that_fails_is_skipped_with_those_that_need_it(probe: Probe) -> None:
+    steps, _ = played(probe, FAILING.replace('@step(needs=["create"])', XFAIL), ret=0)
+    assert words(steps) == "pass skipped skipped pass"
+    assert steps["run"]["expected"] == {"because": "OPS-12", "found": "It does not run."}
 
 
 def test_what_the_probe_could_not_judge_is_no_known_failure(probe: Probe) -> None:
@@ -96,7 +131,7 @@ def test_what_the_probe_could_not_judge_is_no_known_failure(probe: Probe) -> Non
         ('expected = [{ step = "run", until = 2999, because = "x" }]', ["expected.0.until"]),
         ('expected = [{ step = "run", until = "May", because = "x" }]', ["expected.0.until"]),
         (
-            f"expected = [{FAILURE.format(until='2998-12-31')}, {FAILURE.format(until='2999-12-31')}]",
+            "expected = [" + ", ".join([FAILURE.format(until="2999-12-31")] * 2) + "]",
             ["Two known failures are of one step", "key jobs.0.expected.1.step", "'run'"],
         ),
         ('expected = [{ step = "run", untill = "x", because = "x" }]', ["did you mean until?"]),
