@@ -1,8 +1,10 @@
-"""A watch under load: a scrape of a million events, memory over many rounds, kills in a loop.
+"""A watch under load: a scrape of a million events, memory over time, kills in a loop.
 
-    python ci/bench/watch.py [--scrapes 50] [--rounds 300] [--kills 500]
+    python ci/bench/watch.py [--scrapes 50] [--soak 60] [--kills 500]
+    python ci/bench/watch.py --scrapes 0 --kills 0 --soak 3600
 
-The scrape stands beside one of a recorder without an event. Medians.
+The scrape stands beside one of a recorder without an event. Medians. Exit code 1 when a soak of ten
+minutes or more has grown: a shorter one has not warmed up.
 """
 
 from __future__ import annotations
@@ -19,11 +21,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from ci.soak.watch import soak
 from pytest_vdkprobe.metrics.recorder import Recorder
 from pytest_vdkprobe.observe.exposition import Exposition
-from tests.plugin.watching import Watch, prepare
 
 EVENTS = 1_000_000
+LONG_S = 600.0
 COUNT = """
 import sys
 from pathlib import Path
@@ -62,26 +65,6 @@ def scrapes(times: int) -> None:
         print(f"scrape, {name}: median {statistics.median(took):.2f} ms, max {max(took):.2f} ms")
 
 
-def soak(rounds: int) -> None:
-    """Resident memory and number of series, after a tenth of the rounds and at the end."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        prepare(folder, more="interval_s = 0.05")
-        with Watch(folder, "--vdk-watch", "--", "test_mine.py") as watch:
-            marks = []
-            for wanted in (max(20, rounds // 10), rounds):
-                watch.wait_for_rounds(wanted)
-                found = watch.metrics()
-                pids = [watch.process.pid, *_children(watch.process.pid)]
-                marks.append((sum(map(_resident_mb, pids)), len(found), watch.rounds()))
-            watch.end()
-    (before, series, first), (after, later, last) = marks
-    print(
-        f"soak: {before:.1f} MB after {first} rounds, {after:.1f} MB after {last} "
-        f"({after / before - 1:+.1%}); {series} series, then {later}"
-    )
-
-
 def kills(times: int) -> None:
     """Each process counts on from where the one before was killed; what it has said is kept."""
     lost = went_down = 0
@@ -108,32 +91,24 @@ def kills(times: int) -> None:
     print(f"kills: {times} times kill -9, {lost} counts lost, {went_down} times gone down")
 
 
-def _children(pid: int) -> list[int]:
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(word) for word in found.split()]
-
-
-def _resident_mb(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1024
-    return 0.0
-
-
-def main() -> None:
+def main() -> int:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--scrapes", type=int, default=50)
-    parser.add_argument("--rounds", type=int, default=300)
+    parser.add_argument("--soak", type=float, default=60.0, metavar="SECONDS")
     parser.add_argument("--kills", type=int, default=500)
     known = parser.parse_args()
     if known.scrapes:
         scrapes(known.scrapes)
-    if known.rounds:
-        soak(known.rounds)
+    grown = False
+    if known.soak:
+        found = soak(known.soak)
+        print(found)
+        grown = known.soak >= LONG_S and found.grown
     if known.kills:
         kills(known.kills)
+    return 1 if grown else 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""Long runs that tell whether heartbeats can be trusted: `python -m ci.soak COMMAND`.
+"""Long runs that tell whether heartbeats and a watch can be trusted: `python -m ci.soak COMMAND`.
 
 Called from the checkout, in its environment. Every run prints the seed that repeats it, goes on
 telling how far it is, and cleans up on Ctrl-C. Exit codes: 0 all as it must be, 1 not, 130 stopped.
@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 
-from ci.soak import clean, faults, kills, show
+from ci.soak import clean, faults, kills, show, watch
 from ci.soak.pool import INTERRUPTED
 
 
@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", title="commands", required=True)
-    for module in (show, faults, clean, kills):
+    for module in (show, faults, clean, kills, watch):
         module.add_parser(commands).set_defaults(run=module.run)
     options = parser.parse_args(arguments)
     # Lines are read as they come, also through a pipe.

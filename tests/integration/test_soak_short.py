@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.soak import clean, kills, show
+from ci.soak import clean, kills, show, watch
 from ci.soak.__main__ import main
 from tests.integration.fault_table import TABLE
 from tests.unit.house.sources import ROOT
@@ -72,3 +72,12 @@ def test_demonstration_that_is_interrupted_ends_at_once_and_leaves_no_folder(
         process.communicate(timeout=60)
         assert process.returncode == 130
     assert list(tmp_path.glob("vdkprobe-*")) == []
+
+
+def test_watch_that_goes_on_exports_no_more_and_takes_up_no_more() -> None:
+    found = watch.soak(20)
+    assert len(found.series) == 1, found
+    # It has hardly warmed up; the hour of ci/bench/watch.py holds it to a twentieth.
+    assert found.growth < 0.15, found
+    assert found.events > 50, found
+    assert found.tasks > 50, found
