@@ -43,6 +43,16 @@ class Channel:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         return [json.loads(line) for line in lines]
 
+    def rest(self, *, within_s: float = 1.0) -> list[Message]:
+        """All that is left of what the other side said before it ended."""
+        found: list[Message] = []
+        with suppress(OSError):
+            self.socket.settimeout(within_s)
+        # A piece of a long message is no message yet, and not the end of them.
+        while (messages := self.receive()) is not None:
+            found += messages
+        return found
+
     def close(self) -> None:
         """Let the other side know that nothing more comes."""
         with suppress(OSError):

@@ -164,10 +164,8 @@ class Member:
             self._interrupted_at = now
 
     def _bury(self, process: ScenarioProcess, code: int) -> None:
-        process.channel.socket.settimeout(1.0)
-        while messages := process.channel.receive():  # said before it ended
-            for message in messages:
-                self._take(message)
+        for message in process.channel.rest():
+            self._take(message)
         process.close()
         self.process = None
         self._running.set(0)

@@ -182,10 +182,9 @@ class Supervisor:
         code = scout.ended()
         if code is None:
             return
-        while self._scouted is not None and (messages := scout.channel.receive()):
-            for message in messages:
-                if "scenarios" in message:
-                    self._adopt(self._scouted, message["scenarios"])
+        for message in scout.channel.rest():
+            if "scenarios" in message and self._scouted is not None:
+                self._adopt(self._scouted, message["scenarios"])
         with suppress(KeyError, ValueError):
             self._selector.unregister(scout.channel)
         scout.close()
