@@ -4,6 +4,7 @@ Finding
 ├── ProbeError                 ours: the probe could not judge             -> verdict error
 │   ├── ConfigError            a setting is wrong: names file, key, value, remedy
 │   ├── TransportError         the platform was never reached (name, port, TLS)
+│   │   └── BusyError          it is there, and takes nobody in just now (starting, full)
 │   ├── LoginError             credentials were refused
 │   └── LeaseError             the lease store can't be used
 ├── PlatformFailure            the platform is wrong                        -> verdict fail
@@ -92,6 +93,10 @@ class ConfigError(ProbeError):
 
 class TransportError(ProbeError):
     """The platform was never reached: name not resolved, port closed, TLS not trusted."""
+
+
+class BusyError(TransportError):
+    """The platform is there and lets nobody in for now: it starts, shuts down, or is full."""
 
 
 class LoginError(ProbeError):

@@ -28,15 +28,18 @@ def postgres_address(engines: SharedEngines) -> Address:
 
 
 @contextmanager
-def own_database(engines: SharedEngines) -> Iterator[str]:
-    """The address of a new, empty database in the session's PostgreSQL, dropped afterwards."""
+def own_database(engines: SharedEngines, *, options: str = "") -> Iterator[str]:
+    """The address of a new, empty database in the session's PostgreSQL, dropped afterwards.
+
+    `options` are those of `create database`.
+    """
     from sqlalchemy import create_engine
 
     base = postgres_url(engines)
     name = f"history_{uuid.uuid4().hex[:12]}"
     engine = create_engine(base, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.exec_driver_sql(f"create database {name}")
+        connection.exec_driver_sql(f"create database {name} {options}")
     try:
         yield f"{base.rpartition('/')[0]}/{name}"
     finally:

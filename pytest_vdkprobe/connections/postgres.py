@@ -1,8 +1,7 @@
 """How to reach a PostgreSQL: one set of settings and one way in, for target and reader.
 
-libpq says in English prose why it could not connect; here each such text becomes the setting that
-is at fault. What has been reached once and is gone later is the platform's affair, so that is left
-to the caller to judge.
+Why nobody is let in is told by `postgres_entry`. What has been reached once and is gone later is
+the platform's affair, so that is left to the caller to judge.
 """
 
 from __future__ import annotations
@@ -21,8 +20,9 @@ import msgspec
 from pytest_vdkprobe.config.filepath import FilePath
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.connections.engines import POSTGRES
+from pytest_vdkprobe.connections.postgres_entry import unopened
 from pytest_vdkprobe.connections.sql import GRACE_S, Fate, Name, Row, SqlError, one_line
-from pytest_vdkprobe.errors import ConfigError, LoginError, ProbeError, TransportError
+from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.workers import Abandoned, Job, Workers
 
 if TYPE_CHECKING:
@@ -227,6 +227,8 @@ class PostgresDatabase:
                 dbname=settings.database,
                 connect_timeout=max(2, round(settings.connect_timeout_s)),
                 application_name="vdkprobe",
+                # Or it is the database's own, and the driver can't send what that lacks.
+                client_encoding="UTF8",
                 keepalives_idle=10,
                 keepalives_interval=5,
                 keepalives_count=3,
@@ -337,64 +339,3 @@ def sql_error(exc: Exception, *, lost: bool) -> SqlError:
     if not lost and not code:
         return SqlError(said, fate=Fate.REFUSED)
     return SqlError(f"the connection was lost: {said}", fate=Fate.UNKNOWN, code=code)
-
-
-UNOPENED: tuple[tuple[str, type[ProbeError], str, str], ...] = (
-    ("could not translate host name", TransportError, "host", "check the host's name and DNS"),
-    ("Connection refused", TransportError, "port", "check host and port: is PostgreSQL up there?"),
-    ("timeout expired", TransportError, "host", "check host, port and the firewalls between"),
-    ("No route to host", TransportError, "host", "check host, port and the firewalls between"),
-    ("Network is unreachable", TransportError, "host", "check host, port and this machine's net"),
-    ("does not support SSL", TransportError, "tls", "leave tls out, or let the server speak it"),
-    ("certificate verify failed", TransportError, "tls.ca_file", "name the authority that signed"),
-    ("does not match host name", TransportError, "tls", "use the host's name as certified"),
-    ("the database system is", TransportError, "host", "wait: it is starting or shutting down"),
-    ("could not load private key", ConfigError, "tls.key_file", "PEM, readable for you alone?"),
-    ("private key file", ConfigError, "tls.key_file", "chmod 600: PEM, readable for you alone"),
-    ("could not read certificate", ConfigError, "tls.certificate_file", "is it PEM?"),
-    ("could not read root certificate", ConfigError, "tls.ca_file", "is it PEM?"),
-    ("SSL error", TransportError, "tls", "does the server want a certificate of ours?"),
-    ("no encryption", TransportError, "tls", "the server wants TLS: write tls = {}"),
-    ("no password supplied", LoginError, "password", "name where the password is: password"),
-    ("password authentication failed", LoginError, "password", "check user and password"),
-    ("pg_hba.conf", LoginError, "user", "the server's pg_hba.conf must let this user in"),
-    ("authentication failed", LoginError, "user", "check user and password"),
-    ("role ", LoginError, "user", "check user: the server knows no such role"),
-    ("permission denied for database", LoginError, "database", "GRANT CONNECT ON DATABASE"),
-    ("database ", ConfigError, "database", "check its name; \\l in psql lists those there are"),
-)
-"""Words in libpq's message (in English), what they mean, which setting, what to try; in order."""
-
-
-def unopened(settings: PostgresConnection, said: str, *, key: str) -> ProbeError:
-    """Why no connection came about, in words of ours."""
-    seen = one_line(said)
-    checked = f"user {settings.user}, " + ("TLS" if settings.tls else "no TLS")
-    for words, kind, field, to_try in UNOPENED:
-        if words not in said:
-            continue
-        if kind is ConfigError:
-            return ConfigError(
-                f"PostgreSQL at {settings.place} can't be used: {_end(seen)}.",
-                key=f"{key}.{field}",
-                to_try=to_try,
-            )
-        refused = kind is LoginError
-        what = "refuses our login" if refused else "can't be reached"
-        return kind(
-            f"PostgreSQL at {settings.place} {what}: {_end(seen)}.",
-            checked=f"{checked}; setting {key}.{field}",
-            to_try=to_try,
-        )
-    return TransportError(
-        f"PostgreSQL at {settings.place} can't be reached: {_end(seen)}.",
-        checked=checked,
-        to_try="look at the server's log",
-    )
-
-
-def _end(said: str) -> str:
-    """The last part of libpq's message, which names the reason."""
-    for sign in ("FATAL: ", "failed: "):
-        said = said.rpartition(sign)[2]
-    return said.partition(" Is the server running")[0].strip().rstrip(".?")

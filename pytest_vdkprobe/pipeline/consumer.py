@@ -20,9 +20,10 @@ from pytest_vdkprobe.connections.postgres import PostgresDatabase
 from pytest_vdkprobe.connections.sql import SqlError
 from pytest_vdkprobe.errors import ConfigError, ProbeError, TransportError
 from pytest_vdkprobe.pipeline.dead_letters import DeadLetters
+from pytest_vdkprobe.pipeline.entry import let_in
 from pytest_vdkprobe.pipeline.message import Check, MalformedError, decoded
 from pytest_vdkprobe.pipeline.rows import Rows
-from pytest_vdkprobe.pipeline.sites import MISSING, finding
+from pytest_vdkprobe.pipeline.sites import finding
 from pytest_vdkprobe.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -43,6 +44,13 @@ START_LIMIT_S = 120.0
 """A group shares out again when each member has come, be it from a write that takes its time, or
 is found dead; who has no partition by then is one too many."""
 
+REFUSED = ("22", "23503", "23514")
+"""PostgreSQL's codes (appendix A) for a row that it will never take: a value that its encoding or
+its types lack, one that a key or check of the table's owner forbids."""
+
+_Read = tuple[Check, Any]
+"""A check, and the message that it came in."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -55,7 +63,7 @@ class ConsumerAccount(msgspec.Struct, kw_only=True):
     known: int = 0
     """Checks whose row was there already: delivered again."""
     dead: int = 0
-    """Messages that were no checks."""
+    """Messages that were no checks, or such as PostgreSQL refuses."""
 
 
 class Consumer:
@@ -86,10 +94,10 @@ class Consumer:
         )
         try:
             self._require_topic(consumer)
-            self._write([])
-            consumer.subscribe([kafka.topic])
-            _log.info("consumer of %s in group %s is ready", kafka.topic, kafka.group)
-            self._consume(consumer, stop, once=once)
+            if let_in(lambda: self._write([]), stop):
+                consumer.subscribe([kafka.topic])
+                _log.info("consumer of %s in group %s is ready", kafka.topic, kafka.group)
+                self._consume(consumer, stop, once=once)
         finally:
             self._dead_letters.close()
             with suppress(driver().errors.KafkaError):
@@ -147,9 +155,7 @@ class Consumer:
 
     def _settle(self, consumer: KafkaConsumer, stop: Stop) -> None:
         """See what is held written, and then committed; or leave it to whoever comes after."""
-        checks, dead = self._read()
-        if dead:
-            self._dead_letters.bury(dead)
+        checks = [one for records in self._held.values() for one in self._read(records)]
         if not self._write_in_the_end(consumer, checks, stop):
             left = sum(map(len, self._held.values()))
             raise ProbeError(
@@ -157,33 +163,39 @@ class Consumer:
                 checked=self._settings.database.place,
                 to_try="nothing is lost: they are not committed, and will be delivered again",
             )
-        self.account.messages += len(checks) + len(dead)
-        self.account.dead += len(dead)
+        self.account.messages += sum(map(len, self._held.values()))
         self._commit(consumer)
 
-    def _read(self) -> tuple[list[Check], list[tuple[Any, str]]]:
-        checks: list[Check] = []
+    def _read(self, records: list[Any]) -> list[_Read]:
+        """The checks in messages; what is none is buried."""
+        checks: list[_Read] = []
         dead: list[tuple[Any, str]] = []
-        for records in self._held.values():
-            for record in records:
-                try:
-                    checks.append(decoded(record.value))
-                except MalformedError as exc:
-                    dead.append((record, str(exc)))
-        return checks, dead
+        for record in records:
+            try:
+                checks.append((decoded(record.value), record))
+            except MalformedError as exc:
+                dead.append((record, str(exc)))
+        self._bury(dead)
+        return checks
 
-    def _write_in_the_end(self, consumer: KafkaConsumer, checks: list[Check], stop: Stop) -> bool:
+    def _bury(self, dead: list[tuple[Any, str]]) -> None:
+        if dead:
+            self._dead_letters.bury(dead)
+            self.account.dead += len(dead)
+
+    def _write_in_the_end(self, consumer: KafkaConsumer, checks: list[_Read], stop: Stop) -> bool:
         """Write, however often it takes; False when the end is wanted and the database away."""
         tries = 0
         last: Deadline | None = None
         while True:
             try:
-                self._write(checks)
-            except (TransportError, _AwayError) as exc:
+                refused = self._write(checks)
+            except TransportError as exc:
                 if tries % TELL_EVERY == 0:
                     _log.warning("the database is away, %d checks wait: %s", len(checks), exc)
                 tries += 1
             else:
+                self._bury(refused)
                 if tries:
                     _log.info("the database is back")
                     consumer.resume(*consumer.paused())
@@ -195,36 +207,38 @@ class Consumer:
             self._stay(consumer, checks)
             stop.wait(RETRY_S)
 
-    def _stay(self, consumer: KafkaConsumer, checks: list[Check]) -> None:
+    def _stay(self, consumer: KafkaConsumer, checks: list[_Read]) -> None:
         """Remain a member of the group without being given more."""
         consumer.pause(*consumer.assignment())
         before = {one: len(records) for one, records in self._held.items()}
         self._fetch(consumer)
         # Partitions that came with a rebalance were not paused yet.
         for partition, records in self._held.items():
-            for record in records[before.get(partition, 0) :]:
-                try:
-                    checks.append(decoded(record.value))
-                except MalformedError as exc:
-                    self._dead_letters.bury([(record, str(exc))])
-                    self.account.dead += 1
+            checks += self._read(records[before.get(partition, 0) :])
 
-    def _write(self, checks: list[Check]) -> None:
+    def _write(self, checks: list[_Read]) -> list[tuple[Any, str]]:
         """Commit them to the database; without any, see that it could be done.
 
-        Raises TransportError or _AwayError for what may pass, ProbeError for what does not.
+        Returns the messages that it would never take, with its reason. Raises TransportError for
+        what may pass, another ProbeError for what does not.
         """
         deadline = Deadline.after(WRITE_LIMIT_S, "time to write a batch")
+        batch = [check for check, _ in checks]
         try:
             new = self._database.do(
-                lambda connection: self._rows.write(connection, checks), deadline=deadline
+                lambda connection: self._rows.write(connection, batch), deadline=deadline
             )
         except SqlError as exc:
-            if exc.code in MISSING or not (exc.gone or exc.timed_out or exc.code[:2] in PASSING):
+            if not checks or not exc.code.startswith(REFUSED):
                 raise finding(self._settings.database, exc) from exc
-            raise _AwayError(str(exc)) from exc
+            if len(checks) == 1:
+                return [(checks[0][1], f"PostgreSQL refuses it: {exc}")]
+            # One of them spoils it for all: the halves tell which.
+            half = len(checks) // 2
+            return self._write(checks[:half]) + self._write(checks[half:])
         self.account.rows += new
         self.account.known += len(checks) - new
+        return []
 
     def _commit(self, consumer: KafkaConsumer) -> None:
         """Let the group know; what fails here is delivered again, and changes nothing."""
@@ -243,11 +257,3 @@ class Consumer:
                 consumer.commit(offsets, timeout_ms=COMMIT_LIMIT_MS)
         except kafka.errors.KafkaError as exc:
             _log.warning("offsets could not be committed, the checks will come again: %r", exc)
-
-
-PASSING = ("08", "40", "53", "55", "57")
-"""Classes of PostgreSQL's errors that pass: connection, rollback, resources, locks, operator."""
-
-
-class _AwayError(Exception):
-    """The database does not answer, or not now."""

@@ -1,4 +1,4 @@
-"""Messages that can't be read: kept in a topic of their own, with the reason and their place."""
+"""Messages that can't be rows: kept in a topic of their own, with the reason and their place."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ class DeadLetters:
                 one.get(timeout=LIMIT_S)
         except errors.KafkaError as exc:
             raise ProbeError(
-                f"{len(records)} messages can't be read, and can't be written to {topic} either.",
+                f"{len(records)} messages can't be rows, and can't be written to {topic} either.",
                 seen=f"{records[0][1]}; {exc!r}",
                 checked=self._settings.place,
                 to_try="`vdkprobe pipeline configure-database CONFIG` creates the topic",
             ) from exc
         record, reason = records[0]
         _log.warning(
-            "%d messages are no checks and are in %s; the first, %s: %s",
+            "%d messages can't be rows and are in %s; the first, %s: %s",
             len(records),
             topic,
             _place(record),

@@ -20,6 +20,7 @@ import msgspec
 from pytest_vdkprobe.connections.kafka import KafkaClients
 from pytest_vdkprobe.connections.postgres import PostgresDatabase
 from pytest_vdkprobe.errors import Finding, ProbeError
+from pytest_vdkprobe.pipeline.entry import let_in
 from pytest_vdkprobe.pipeline.outbox import Outbox
 from pytest_vdkprobe.pipeline.sites import Site, Sites
 from pytest_vdkprobe.pipeline.slots import MICROSECONDS, interval_us, next_slot
@@ -72,8 +73,8 @@ class Producer:
     def run(self, stop: Stop, *, once: bool = False) -> ProducerAccount:
         """Check until `stop`, or each website once; then write what is on its way, and end."""
         try:
-            self._sites.require_number()
-            self._sites.refresh()
+            if not let_in(self._first_look, stop):
+                return self.account
             self._outbox = Outbox(self._settings.kafka, self._clients)
             lost = 0
             try:
@@ -94,6 +95,10 @@ class Producer:
                 to_try="see to the brokers; a producer keeps checks as long as it runs",
             )
         return account
+
+    def _first_look(self) -> None:
+        self._sites.require_number()
+        self._sites.refresh()
 
     async def _checks(self, stop: Stop, *, once: bool) -> None:
         _widen_limits()

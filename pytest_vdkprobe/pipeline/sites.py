@@ -15,7 +15,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from pytest_vdkprobe.connections.sql import SqlError
-from pytest_vdkprobe.errors import ConfigError, LoginError, ProbeError
+from pytest_vdkprobe.errors import (
+    BusyError,
+    ConfigError,
+    LoginError,
+    ProbeError,
+    TransportError,
+)
 from pytest_vdkprobe.pipeline.settings import SHORTEST_INTERVAL_S
 from pytest_vdkprobe.waiting import Deadline
 
@@ -28,6 +34,11 @@ READ_LIMIT_S = 30.0
 MISSING = ("42P01", "42703", "3F000")
 """PostgreSQL's codes for a table, a column and a schema that are not there."""
 FORBIDDEN = "42501"
+BUSY = ("53", "57P")
+"""Classes of PostgreSQL's codes (appendix A) for what takes nobody in just now."""
+PASSING = (*BUSY, "08", "25006", "40", "55", "57", "58")
+"""And for all that passes: connection, a standby that can't be written, rollback, locks, operator,
+system."""
 
 _log = logging.getLogger(__name__)
 
@@ -182,4 +193,8 @@ def finding(settings: PipelineDatabase, exc: SqlError) -> ProbeError:
             checked=checked,
             to_try="`vdkprobe pipeline configure-database CONFIG` grants a role what it needs",
         )
+    if exc.code.startswith(BUSY):
+        return BusyError(f"The database takes nobody in just now: {exc}.", checked=checked)
+    if exc.gone or exc.timed_out or exc.code.startswith(PASSING):
+        return TransportError(f"The database does not answer: {exc}.", checked=checked)
     return ProbeError(f"The database can't be used: {exc}.", checked=checked)

@@ -13,12 +13,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdkprobe.connections.postgres import (
-    DEFAULT_PORT,
-    PostgresConnection,
-    sql_error,
-    unopened,
-)
+from pytest_vdkprobe.connections.postgres import DEFAULT_PORT, PostgresConnection, sql_error
+from pytest_vdkprobe.connections.postgres_entry import unopened
 from pytest_vdkprobe.connections.sql import Fate, one_line, quoted
 from pytest_vdkprobe.errors import ConfigError, ProbeError, TransportError
 from pytest_vdkprobe.store import moments, sqlite

@@ -70,7 +70,7 @@ def on_write(change: Callable[[Check], Sequence[Check]]) -> None:
 
 
 def commits_first() -> None:
-    def crooked(self: Any, consumer: Any, checks: list[Check], stop: Any) -> bool:
+    def crooked(self: Any, consumer: Any, checks: list[Any], stop: Any) -> bool:
         held = {key: list(value) for key, value in self._held.items()}
         commit(self, consumer)
         self._held = held

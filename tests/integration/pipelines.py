@@ -50,6 +50,7 @@ class Bench:
         self.topic = f"{engines.topic_prefix}{self.name}"
         postgres, kafka = engines.postgres, engines.kafka
         self.user = postgres.user
+        self.where = engines.database
         self.more = "\n".join(f"{key} = {value}" for key, value in settings.items())
         self.config = folder / "pipeline.toml"
         self.write()
@@ -73,9 +74,16 @@ class Bench:
             f"kafka = {{ servers = {values['servers']}, topic = {values['topic']},"
             f' group = "{self.topic}" }}\n'
             f"database = {{ host = {values['host']}, port = {values['port']},"
-            f' user = {values["user"]}, database = "{self.engines.database}",'
+            f' user = {values["user"]}, database = "{self.where}",'
             f" schema = {values['schema']} }}\n"
         )
+
+    def use(self, database: str) -> None:
+        """Be in another database from now on."""
+        self.database.close()
+        self.where = database
+        self.write()
+        self.database = PostgresDatabase(self.settings.database)
 
     @property
     def settings(self) -> PipelineSettings:
