@@ -22,6 +22,7 @@ LOSSES = {
 }
 """What a target or reader may declare that it can't carry, and what is then no corruption."""
 
+MISSING = object()
 PLAIN = (int, str, bool, type(None))
 """Types whose `==` is all there is to say."""
 
@@ -40,7 +41,7 @@ def differences(
     `losses` come on top of those that the expectation declares.
     """
     profile, run_id = expectation.profile, expectation.run_id
-    found = []
+    found: list[Difference] = []
     expected_body = profile.body(run_id, seq)
     if body != expected_body:
         found.append(Difference(seq, "body", *shown_apart(expected_body, body)))
@@ -48,18 +49,18 @@ def differences(
         found.append(Difference(seq, "digest", shown(expected), shown(digest)))
     if columns is None:
         return found
-    carried = expectation.losses.union(losses)
-    sent = profile.payload(run_id, seq)
-    for name, wanted in profile.columns.items():
-        value = sent[name]
-        if name not in columns:
-            found.append(Difference(seq, name, shown(value), "no such column"))
-            continue
-        raw = columns[name]
+    carried: Collection[str] | None = None
+    for name, value in profile.payload(run_id, seq).items():
+        raw = columns.get(name, MISSING)
         # What came as it was sent needs no closer look; of floats, 0.0 and -0.0 are equal.
         if type(raw) is type(value) and type(raw) in PLAIN and raw == value:
             continue
-        seen = typed_value(raw, wanted)
+        if raw is MISSING:
+            found.append(Difference(seq, name, shown(value), "no such column"))
+            continue
+        if carried is None:
+            carried = expectation.losses.union(losses)
+        seen = typed_value(raw, profile.columns[name])
         if not same(value, seen) and not excused(value, seen, carried):
             found.append(Difference(seq, name, *shown_apart(value, seen)))
     return found
