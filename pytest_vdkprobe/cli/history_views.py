@@ -41,7 +41,9 @@ def add_parsers(
         "execution_id", metavar="execution-id", nargs="?", default=LAST, help="default: the last"
     )
     show.set_defaults(run=run(_show))
-    diff = commands.add_parser("diff", help="say which models changed between two executions")
+    diff = commands.add_parser(
+        "diff", help="say which models and versions changed between two executions"
+    )
     diff.add_argument(
         "execution_id", metavar="execution-id", nargs="?", default=LAST, help="default: the last"
     )
@@ -126,22 +128,27 @@ def _show(arguments: argparse.Namespace, address: Address) -> None:
 
 def _diff(arguments: argparse.Namespace, address: Address) -> None:
     from pytest_vdkprobe.history import changes  # noqa: PLC0415 - as above
+    from pytest_vdkprobe.history.comparison import changed_versions  # noqa: PLC0415 - as above
 
     with work_on(arguments, address) as work:
         current = _named(work, arguments.execution_id, arguments.pipeline)
         previous = _previous(work, arguments.previous_execution_id, current)
         found = changes.between(work, previous.id if previous else None, current.id)
+    versions = changed_versions(previous.versions, current.versions) if previous else []
     if arguments.json:
         _print_json(
             {
                 "execution": current.id,
                 "previous": previous.id if previous else None,
                 "changes": [asdict(change) for change in found],
+                "versions": versions,
             }
         )
         return
     for change in found:
         _say(str(change))
+    for told in versions:
+        _say(f"{'version':<15} {told}")
 
 
 def _named(work: Work, wanted: str, pipeline: str | None) -> Execution:

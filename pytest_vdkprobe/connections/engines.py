@@ -18,6 +18,8 @@ class Engine(NamedTuple):
     """How one kind of database says what all of them can."""
 
     name: str
+    version: str
+    """A statement: the server's version."""
     types: Mapping[ColumnType, tuple[str, ...]]
     """For each of ours the types that carry it; the first is what a table of ours gets."""
     coarse: Mapping[ColumnType, tuple[str, ...]]
@@ -52,6 +54,7 @@ order by attnum
 
 POSTGRES = Engine(
     name="PostgreSQL",
+    version="select current_setting('server_version')",
     types={
         "bigint": ("bigint",),
         "double": ("double precision",),
@@ -97,6 +100,7 @@ where catalog_name = ? and schema_name = ? and table_name = ?
 
 TRINO = Engine(
     name="Trino",
+    version="select version()",
     types={
         "bigint": ("bigint",),
         "double": ("double",),

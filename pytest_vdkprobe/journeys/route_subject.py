@@ -56,6 +56,7 @@ def open_route(
         placeholders=run.placeholders,
         deadline=run.step_deadline,
         tell=partial(run.attach, "account"),
+        tell_versions=partial(run.attach, "versions"),
     )
     with Renewer(run.leases), route:
         sweep_ends_once(run)

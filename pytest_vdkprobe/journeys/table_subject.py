@@ -72,6 +72,7 @@ class TablesSubject:
     def create(self) -> None:
         """Make all tables and see that they are as they were made."""
         self.step.evidence(self.workplace.create(deadline=self.step.deadline))
+        self.step.attach("versions", self.workplace.versions())
 
     def prepare(self) -> None:
         """Deploy the job that fills and moves."""

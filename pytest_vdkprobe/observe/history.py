@@ -80,6 +80,7 @@ class History:
             "pytest": pytest.__version__,
             "python": platform.python_version(),
         }
+        self._told_versions: dict[str, set[str]] = {}
         self._begun = False
         self._accounts: dict[str, dict[str, Any]] = {}
 
@@ -128,7 +129,7 @@ class History:
         if "account" in attached:
             accounts = self._accounts.setdefault(data["journey"], {})
             accounts[data["step"]] = attached["account"]
-        self._versions |= attached.get("versions", {})
+        self._learn(attached.get("versions", {}))
         self._recorder.write(
             "add",
             journey=data["journey"],
@@ -138,6 +139,13 @@ class History:
             evidence=_words(data),
             consists_of=as_models(data.get("models", ())),
         )
+
+    def _learn(self, versions: Mapping[str, str]) -> None:
+        """Servers of one kind may be of several."""
+        for name, told in versions.items():
+            known = self._told_versions.setdefault(name, set())
+            known.add(told)
+            self._versions[name] = ", ".join(sorted(known))
 
     def pytest_report_collectionfinish(self) -> list[str]:
         """Why each journey runs or does not."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_vdkprobe.connections.kafka import KafkaClients, driver
 from pytest_vdkprobe.connections.kafka_topics import OwnGroup, OwnTopic, TopicSettings, refused
+from pytest_vdkprobe.connections.versions import kafka_version
 from pytest_vdkprobe.errors import PlatformFailure, ProbeError
 from pytest_vdkprobe.readers.stream import StreamReader, arrival, decode
 from pytest_vdkprobe.waiting import Deadline
@@ -224,6 +225,10 @@ class KafkaReader(StreamReader[list[Any]]):
             expected="the broker's, as reader.arrival = broker says",
             to_try="leave arrival out, or set message.timestamp.type=LogAppendTime on the topic",
         )
+
+    def versions(self) -> Mapping[str, str]:
+        """The brokers'."""
+        return kafka_version(self._clients)
 
     def remove(self) -> None:
         """Delete the topic and the group, as far as they were created here, and see them gone."""

@@ -18,6 +18,7 @@ from pytest_vdkprobe.accounting.observation import EXAMPLES, Observation, shown
 from pytest_vdkprobe.clock import now_us
 from pytest_vdkprobe.connections.sql import SqlError
 from pytest_vdkprobe.connections.tables import OwnTable, finding
+from pytest_vdkprobe.connections.versions import database_version
 from pytest_vdkprobe.errors import PlatformFailure, ProbeError, TransportError
 from pytest_vdkprobe.readers.comparison import Comparison
 from pytest_vdkprobe.readers.punctuality import Punctuality
@@ -190,6 +191,10 @@ class TableReader:
                 if whose == expectation.run_id
                 else f"run {shown(whose)}, number {shown(number)}"
             )
+
+    def versions(self) -> Mapping[str, str]:
+        """The server's."""
+        return database_version(self._database)
 
     def remove(self) -> None:
         """Drop the table if it was created here, and see it gone."""

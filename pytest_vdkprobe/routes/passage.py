@@ -80,6 +80,14 @@ class Passage:
         self.target.prepare(self.profile.columns)
         self.reader.prepare(self.profile.columns)
 
+    def versions(self) -> dict[str, str]:
+        """Those of the servers at both ends, as far as these ask for them."""
+        told: dict[str, str] = {}
+        for end in (self.target, self.reader):
+            if (ask := getattr(end, "versions", None)) is not None:
+                told |= ask()
+        return told
+
     def send(self, *, deadline: Deadline) -> None:
         """Send every record once, each at its time or as soon after it as the target takes it."""
         settings = self.settings

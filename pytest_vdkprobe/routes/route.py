@@ -49,7 +49,7 @@ class Route:
 
     `placeholders` are filled into the texts of the route's ends, beside {run}, {profile} and {way};
     `deadline` tells the running step's; `tell` is given each account as it stands when a passage
-    ends, whether well or not.
+    ends, whether well or not, and `tell_versions` once those of the servers at both ends.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Route:
         placeholders: Mapping[str, str] | None = None,
         deadline: Callable[[], Deadline] | None = None,
         tell: Callable[[dict[str, Any]], None] | None = None,
+        tell_versions: Callable[[dict[str, str]], None] | None = None,
     ) -> None:
         self.configuration = configuration
         self.index, self.settings = _find(configuration, name)
@@ -76,6 +77,7 @@ class Route:
         self._placeholders = placeholders or {}
         self._deadline = deadline or (lambda: Deadline.after(UNLIMITED_S))
         self._tell = tell or (lambda _told: None)
+        self._tell_versions = tell_versions
         self._passages: list[Passage] = []
         self._senders: list[Sender] = []
 
@@ -132,6 +134,9 @@ class Route:
         passage = self.passage(wanted, way=DIRECT if by is None else by.way)
         try:
             passage.prepare()
+            if self._tell_versions is not None:
+                self._tell_versions(passage.versions())
+                self._tell_versions = None
             if by is None:
                 passage.send(deadline=self._deadline())
             else:

@@ -12,6 +12,7 @@ from pytest_vdkprobe.connections.postgres import PostgresDatabase
 from pytest_vdkprobe.connections.sql import Database, Name, SqlError
 from pytest_vdkprobe.connections.tables import LeasedTable, finding
 from pytest_vdkprobe.connections.trino import TrinoDatabase
+from pytest_vdkprobe.connections.versions import database_version
 from pytest_vdkprobe.errors import PlatformFailure
 from pytest_vdkprobe.tables.compare import wrong_rows, wrong_types
 from pytest_vdkprobe.tables.moves import MOVES, STAGING, Row, staging_name
@@ -86,6 +87,10 @@ class Workplace:
             f"{self.source}, a view, {len(self.destinations)} destinations of {len(types)} columns "
             f"with {len(self.before)} rows each"
         )
+
+    def versions(self) -> dict[str, str]:
+        """The server's."""
+        return database_version(self.database)
 
     def _own(self, name: Name, *, kind: str = "table") -> LeasedTable:
         # What moves the rows may make a table anew, and drop the comment with it.

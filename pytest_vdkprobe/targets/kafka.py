@@ -19,6 +19,7 @@ import msgspec
 from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
 from pytest_vdkprobe.connections.kafka import KafkaClients, driver
 from pytest_vdkprobe.connections.kafka_topics import LARGEST_BYTES, OwnTopic, TopicSettings
+from pytest_vdkprobe.connections.versions import kafka_version
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.records import wire_json
 
@@ -170,6 +171,10 @@ class KafkaTarget:
             return None
         values = {**record.payload, "seq": record.seq, "run_id": record.run_id}
         return _FIELD.sub(lambda found: str(values[found[1]]), self.settings.key).encode()
+
+    def versions(self) -> Mapping[str, str]:
+        """The brokers'."""
+        return kafka_version(self._clients)
 
     def remove(self) -> None:
         """Delete the topic if it was created here, and see it gone."""

@@ -20,6 +20,7 @@ from pytest_vdkprobe.connections.postgres import (
 )
 from pytest_vdkprobe.connections.sql import Fate, SqlError, quoted
 from pytest_vdkprobe.connections.tables import OwnTable
+from pytest_vdkprobe.connections.versions import database_version
 from pytest_vdkprobe.errors import ProbeError
 from pytest_vdkprobe.records import LANDING, flat
 from pytest_vdkprobe.targets.values import text_of
@@ -146,6 +147,10 @@ class PostgresTarget:
         # One statement for all: they are as many as fit one batch.
         statement = f"insert into {into} values %s"  # noqa: S608 - all names are quoted
         execute_values(cursor, statement, rows, page_size=len(rows))
+
+    def versions(self) -> Mapping[str, str]:
+        """The server's."""
+        return database_version(self._database)
 
     def remove(self) -> None:
         """Drop the table if it was created here, and see it gone."""

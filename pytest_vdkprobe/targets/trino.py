@@ -16,6 +16,7 @@ from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
 from pytest_vdkprobe.connections.sql import Fate, SqlError, quoted
 from pytest_vdkprobe.connections.tables import OwnTable
 from pytest_vdkprobe.connections.trino import TrinoConnection, TrinoDatabase, table_name
+from pytest_vdkprobe.connections.versions import database_version
 from pytest_vdkprobe.errors import ProbeError
 from pytest_vdkprobe.records import LANDING, flat
 from pytest_vdkprobe.targets.values import text_of
@@ -118,6 +119,10 @@ class TrinoTarget:
         except ProbeError as exc:
             return SendResult(Outcome.REFUSED, f"not sent: {exc.what}")
         return ACKNOWLEDGED
+
+    def versions(self) -> Mapping[str, str]:
+        """The server's."""
+        return database_version(self._database)
 
     def remove(self) -> None:
         """Drop the table if it was created here, and see it gone."""
