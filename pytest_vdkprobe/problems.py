@@ -67,6 +67,7 @@ def find_problems(
     for section, many in SECTIONS.items():
         if many and section in configuration and section not in wrong:
             problems += of_entries(configuration, section)
+            problems += _of_names(configuration, section)
     if "scenarios" in configuration:
         from pytest_vdkprobe.journeys.sources import find_sources  # noqa: PLC0415 - loads pytest
 
@@ -75,7 +76,53 @@ def find_problems(
         except ConfigError as problem:
             problems.append(problem)
     problems += _of_rooms(configuration, placeholders)
+    if not problems:
+        problems += _of_job_names(configuration)
     return problems, warnings
+
+
+PLAINLY_NAMED = ("routes", "tables", "events", "pipelines")
+"""Lists whose entries give their names to tables, topics and files on a platform."""
+
+
+def _of_names(configuration: Configuration, section: str) -> list[ConfigError]:
+    """Names that two entries have; those of jobs are told with the jobs'."""
+    from pytest_vdkprobe.config import entry_names  # noqa: PLC0415 - as late as possible
+
+    if section == "jobs":
+        return []
+    made = entry_names.plain if section in PLAINLY_NAMED else None
+    names = configuration.names(section)
+    return entry_names.find_problems(section, names, made=made, file=configuration.name)
+
+
+def _of_job_names(configuration: Configuration) -> list[ConfigError]:
+    """Names of data jobs that routes or tables would give to a job that another entry has."""
+    from pytest_vdkprobe.jobs.settings import JobSettings, names_on_platform  # noqa: PLC0415 - as above
+
+    taken = names_on_platform(configuration.sections("jobs", JobSettings))
+    sending: list[tuple[str, str]] = []
+    if "routes" in configuration:
+        from pytest_vdkprobe.routes.by_job import job_names as of_routes  # noqa: PLC0415 - if it is there
+
+        sending += of_routes(configuration)
+    if "tables" in configuration:
+        from pytest_vdkprobe.journeys.table_subject import job_names as of_tables  # noqa: PLC0415 - ditto
+
+        sending += of_tables(configuration)
+    found = []
+    for name, key in sending:
+        if taken.setdefault(name, key) != key:
+            found.append(
+                ConfigError(
+                    f"Two data jobs would have one name: that of {taken[name]} and of {key}.",
+                    file=configuration.name,
+                    key=key,
+                    value=name,
+                    to_try="give one of the entries another name",
+                )
+            )
+    return found
 
 
 def _of_rooms(

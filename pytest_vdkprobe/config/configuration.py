@@ -98,6 +98,11 @@ class Configuration:
             }
         return self._entries[name]
 
+    def names(self, section: str) -> list[object]:
+        """The `name` of each `[[section]]` as it was written, of whatever type; None without."""
+        entries = self._tables.get(section)
+        return [plain_name(table) for table in entries] if isinstance(entries, list) else []
+
     def sets(self, section: str, name: str, key: str) -> bool:
         """Whether the entry called `name` of `[[section]]` says anything at `key`."""
         entries = self._tables.get(section)

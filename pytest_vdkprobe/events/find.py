@@ -8,11 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_vdkprobe.accounting.profiles import profile
+from pytest_vdkprobe.config.entry_names import plain
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.events.settings import EventsSettings
 from pytest_vdkprobe.routes.kinds import SIDES, Side, kind_of
 from pytest_vdkprobe.routes.problems import EXAMPLES
-from pytest_vdkprobe.routes.route import plain
 from pytest_vdkprobe.routes.trial import try_end
 
 if TYPE_CHECKING:

@@ -213,10 +213,7 @@ def validate_jobs(
     for index, job in enumerate(jobs):
         place = f"{key}.{index}"
         problems += job.validate(file=file, key=place)
-        names = {job.name: place}
-        if job.is_own and not job.proves:
-            names[job.companion().name] = f"the companion of {place}"
-        for name, whose in names.items():
+        for name, whose in _names_of(job, place).items():
             if name in taken:
                 problems.append(
                     ConfigError(
@@ -229,3 +226,18 @@ def validate_jobs(
                 )
             taken.setdefault(name, whose)
     return problems
+
+
+def names_on_platform(jobs: tuple[JobSettings, ...], *, key: str = "jobs") -> dict[str, str]:
+    """What jobs are created for these entries, the run's id left off, and for which."""
+    found: dict[str, str] = {}
+    for index, job in enumerate(jobs):
+        found |= _names_of(job, f"{key}.{index}")
+    return found
+
+
+def _names_of(job: JobSettings, place: str) -> dict[str, str]:
+    names = {job.name: place}
+    if job.is_own and not job.proves:
+        names[job.companion().name] = f"the companion of {place}"
+    return names

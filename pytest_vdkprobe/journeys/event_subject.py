@@ -94,11 +94,11 @@ def open_events(name: str, run: Run) -> Iterator[Events]:
 
 
 def _made(name: str, run: Run) -> EventStream:
+    from pytest_vdkprobe.config.entry_names import plain  # noqa: PLC0415 - as above
     from pytest_vdkprobe.events.books import Books  # noqa: PLC0415 - inert unless used
     from pytest_vdkprobe.events.find import SECTION, find  # noqa: PLC0415 - as above
     from pytest_vdkprobe.events.metrics import EventMetrics  # noqa: PLC0415 - as above
     from pytest_vdkprobe.events.stream import EventStream  # noqa: PLC0415 - as above
-    from pytest_vdkprobe.routes.route import plain  # noqa: PLC0415 - as above
 
     pipeline = find(run.configuration, name, placeholders=run.placeholders)
     settings = pipeline.settings

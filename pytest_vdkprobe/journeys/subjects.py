@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from pytest_vdkprobe.errors import ConfigError
+from pytest_vdkprobe.config.entry_names import find_problems
 from pytest_vdkprobe.journeys.answers import wrong_answer
 from pytest_vdkprobe.journeys.run import RUN_KEY
 
@@ -31,12 +31,6 @@ def subjects(config: pytest.Config, kind: str) -> list[str]:
         names = [table.name for table in configuration.sections(kind, Named)]
     else:
         names = list(told)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ConfigError(
-            f"Two entries in [[{kind}]] have the same name.",
-            key=f"{kind}.name",
-            value=", ".join(twice),
-            to_try="give each a name of its own: reports and leases tell them apart by it",
-        )
+    for problem in find_problems(kind, names, file=None if told else configuration.name):
+        raise problem
     return names

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_vdkprobe.config.entry_names import plain
 from pytest_vdkprobe.errors import PlatformFailure
 from pytest_vdkprobe.jobs.settings import JobSettings
 from pytest_vdkprobe.jobs.template import TABLES, load_template
@@ -28,13 +29,13 @@ from pytest_vdkprobe.tables.settings import (
     by_whom,
     entry_of,
     place_of,
-    plain,
     vdk_settings,
 )
 from pytest_vdkprobe.tables.workplace import Workplace
 from pytest_vdkprobe.waiting import Deadline
 
 if TYPE_CHECKING:
+    from pytest_vdkprobe.config import Configuration
     from pytest_vdkprobe.control.client import ControlClient
     from pytest_vdkprobe.journeys.run import Run
     from pytest_vdkprobe.journeys.steps import StepRecord
@@ -210,6 +211,15 @@ def job_settings(settings: TablesSettings, place: Place | None = None) -> JobSet
         db_default_type=settings.db_default_type or settings.database.kind,
         vdk=vdk | settings.vdk,
     )
+
+
+def job_names(configuration: Configuration) -> list[tuple[str, str]]:
+    """What the job of each entry is called that has one, and the key that says so."""
+    return [
+        (job_settings(entry).name, f"tables.{index}.name")
+        for index, entry in enumerate(configuration.sections("tables", TablesSettings))
+        if by_whom(entry, configuration) == "job"
+    ]
 
 
 def by_job(name: str, run: Run) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
+import hashlib
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from pytest_vdkprobe.config.entry_names import plain
 from pytest_vdkprobe.connections.kafka import KafkaClients
 from pytest_vdkprobe.connections.kafka_topics import OwnGroup, remove_topic
 
@@ -19,8 +20,12 @@ LONGEST = 50
 
 def own_name(name: str, *, run_id: str) -> str:
     """What schema, topic and group of one run's pipeline are called."""
-    plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-    return f"vdkprobe_{run_id}_{plain}"[:LONGEST]
+    whole = f"vdkprobe_{run_id}_{plain(name)}"
+    if len(whole) <= LONGEST:
+        return whole
+    # Two long names stay two.
+    mark = hashlib.sha256(whole.encode()).hexdigest()[:6]
+    return f"{whole[: LONGEST - len(mark) - 1]}_{mark}"
 
 
 class Belongings:

@@ -7,10 +7,10 @@ written into the job's config.ini. Secrets are not: that file is uploaded. The p
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from pytest_vdkprobe.config.entry_names import plain
 from pytest_vdkprobe.connections.kafka_topics import LARGEST_BYTES
 from pytest_vdkprobe.connections.vdk_settings import of_postgres, of_trino
 from pytest_vdkprobe.control.settings import NoAuthSettings
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_vdkprobe.accounting.outcomes import SendResult
+    from pytest_vdkprobe.config import Configuration
     from pytest_vdkprobe.records import ColumnType, Record
     from pytest_vdkprobe.targets.target import Target
     from pytest_vdkprobe.waiting import Deadline
@@ -83,7 +84,16 @@ def job_name(settings: RouteSettings) -> str:
     """What the job of a route is called, before the run's id is put behind it."""
     if settings.job.name is not None:
         return settings.job.name
-    return "ingest-" + re.sub(r"[^a-z0-9]+", "-", settings.name.lower()).strip("-")
+    return "ingest-" + plain(settings.name).replace("_", "-")
+
+
+def job_names(configuration: Configuration) -> list[tuple[str, str]]:
+    """What each route's job is called, and the key that says so."""
+    return [
+        (job_name(route), f"routes.{index}.{'name' if route.job.name is None else 'job.name'}")
+        for index, route in enumerate(configuration.sections("routes", RouteSettings))
+        if JOB in route.ways
+    ]
 
 
 def _of_file(target: Any) -> tuple[str | None, str | None, dict[str, Any]]:
@@ -131,7 +141,7 @@ def problems(
         found.append(ConfigError(what, file=file, key=f"{key}.{field}", value=value, to_try=to_try))
 
     kind, job = settings.target.kind, settings.job
-    with_key = f"{key}.job.name" if job.name is not None else f"{key}.name"
+    with_key = f"{key}.{'name' if job.name is None else 'job.name'}"
     try:
         check_name(job_name(settings), file=file, key=with_key)
     except ConfigError as problem:

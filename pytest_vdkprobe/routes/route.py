@@ -6,7 +6,6 @@ Works without pytest: `with Route(configuration, "events", run_id="...", leases=
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from pytest_vdkprobe.accounting.ledger import Ledger
+from pytest_vdkprobe.config.entry_names import plain
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.readers.returned import ReturnedFileReader
 from pytest_vdkprobe.routes.by_job import MADE_HERE, Instructions, PlaceOnly, instructions
@@ -260,11 +260,6 @@ def passages(
                     table = configuration.table(key, dict[str, Any], placeholders=values)
                     places |= {name: str(table[name]) for name in PLACES if name in table}
                 yield settings.name, way, wanted, settings, places
-
-
-def plain(name: str) -> str:
-    """A name that a file, a table and a topic may have."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 def settings_of(configuration: Configuration, name: str) -> RouteSettings:

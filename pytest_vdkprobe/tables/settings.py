@@ -6,12 +6,12 @@ is known, since a sandbox fills in its engine's address only when it is asked fo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from pytest_vdkprobe.config.entry_names import plain
 from pytest_vdkprobe.connections.postgres import PostgresConnection
 from pytest_vdkprobe.connections.trino import TrinoConnection
 from pytest_vdkprobe.connections.vdk_settings import of_postgres, of_trino
@@ -60,11 +60,6 @@ class PostgresPlace(
         super().__post_init__()
         if not self.schema.strip():
             raise ValueError("schema: empty")
-
-
-def plain(text: str) -> str:
-    """A name that needs no quotes, in any database."""
-    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
 
 
 Place = TrinoPlace | PostgresPlace

@@ -188,3 +188,13 @@ def test_a_service_that_fails_is_the_platforms(check: Checker, service: Service)
     done = check(control(service.url), "--connect")
     assert done.code == 1
     assert "fail   service" in done.text
+
+
+def test_two_entries_of_one_name_are_refused_as_a_run_does(check: Checker) -> None:
+    route = '[[routes]]\nname = "{}"\n' + "".join(
+        f'{side} = {{ kind = "file", path = "{{route}}.json" }}\n' for side in ("target", "reader")
+    )
+    code, text = check(route.replace("{}", "orders") * 2)
+    assert code == 4
+    assert "Two entries in [[routes]] have the same name." in text
+    assert "key routes.1.name" in text
