@@ -89,6 +89,14 @@ class ConfigError(ProbeError):
         self.file = file
         self.key = key
         self.value = value
+        self.line: int | None = None
+        """The line of the file, where that could be told."""
+
+    def at_line(self, line: int | None) -> None:
+        """Say on which line of the file it is, once."""
+        if line is not None and self.line is None and self.file and self.checked:
+            self.line = line
+            self.checked = self.checked.replace(self.file, f"{self.file}, line {line}", 1)
 
 
 class TransportError(ProbeError):

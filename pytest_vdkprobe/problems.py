@@ -78,7 +78,7 @@ def find_problems(
     problems += _of_rooms(configuration, placeholders)
     if not problems:
         problems += _of_job_names(configuration)
-    return problems, warnings
+    return [configuration.located(problem) for problem in problems], warnings
 
 
 PLAINLY_NAMED = ("routes", "tables", "events", "pipelines")

@@ -6,15 +6,16 @@ what a section means.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pytest_vdkprobe.config.entries import EntrySettings, only, without
+from pytest_vdkprobe.config.lines import line_of
 from pytest_vdkprobe.config.origin import DEFAULT, Key, Origin, as_key, dotted
-from pytest_vdkprobe.config.overrides import Given, parse
+from pytest_vdkprobe.config.overrides import Given
+from pytest_vdkprobe.config.placeholders import filled, remedy, unknown
 from pytest_vdkprobe.config.printing import printable, redacted, rows
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.config.sections import SECTIONS, shape_of
@@ -23,7 +24,6 @@ from pytest_vdkprobe.errors import ConfigError
 if TYPE_CHECKING:
     from pytest_vdkprobe.config.schema import Fitting
 
-_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 T = TypeVar("T")
 Kind = Literal["native", "heartbeat", "env", "sandbox"]
 
@@ -116,14 +116,46 @@ class Configuration:
         """The table at `key` (`("routes", "0", "target")`) as a `wanted`, for types told by a kind.
 
         Each `{name}` of `placeholders` in its texts is replaced, at any depth, and looked up only
-        then; other braces stay. Raises ConfigError as `section` does.
+        then. Raises ConfigError as `section` does, and for a `{name}` that is none of them, but in
+        the settings that `wanted.filled_later` names.
         """
         value = _at(self._tables, key)
         if placeholders:
+            self._refuse_unknown(value, placeholders, key, getattr(wanted, "filled_later", ()))
             value = filled(value, placeholders)
         if len(key) == 2 and SECTIONS.get(key[0]):
             value = without(value, wanted)
         return self._fitting().convert({} if value is None else value, wanted, key)
+
+    def _refuse_unknown(
+        self, value: object, placeholders: Mapping[str, str], key: Key, later: tuple[str, ...]
+    ) -> None:
+        for found in unknown(value, placeholders, key, later=later):
+            known = sorted(placeholders)
+            raise self._fitting().complaint(
+                f"Nothing is known to fill in for {{{found.name}}}.",
+                found.key,
+                value=printable(found.text, found.key),
+                expected="one of " + ", ".join(f"{{{name}}}" for name in known),
+                to_try=remedy(found.name, known),
+            )
+
+    def located(self, problem: ConfigError) -> ConfigError:
+        """The same, with the line that it is about, or with what has set it in place of the file.
+
+        Rooms know their keys, and not where a setting came from.
+        """
+        if problem.file != self.name or not problem.key:
+            return problem
+        key = as_key(problem.key)
+        origin = self.origin(key)
+        if origin.kind in ("command line", "environment"):
+            problem.checked = f"key {problem.key} from {origin.text}"
+        elif self.kind == "native":
+            with suppress(OSError, ValueError):
+                text = (self.base_dir / Path(self.name).name).read_text("utf-8-sig")
+                problem.at_line(line_of(text, key))
+        return problem
 
     def check_sections(self, known: Mapping[str, type]) -> None:
         """Convert each section whose type is known, and raise the first thing wrong with any."""
@@ -226,25 +258,6 @@ class Configuration:
         from pytest_vdkprobe.config.schema import Fitting  # noqa: PLC0415 - a cycle else
 
         return Fitting(self.origin, self.base_dir, self._hints)
-
-
-def filled(value: Any, placeholders: Mapping[str, str]) -> Any:
-    """`value` with each `{name}` in its texts replaced, at any depth.
-
-    A text that is nothing but a placeholder becomes what it stands for, a number perhaps.
-    """
-    if isinstance(value, str):
-        if value.startswith("{") and value[1:-1] in placeholders and value.endswith("}"):
-            text = placeholders[value[1:-1]]
-            return Given(text, parse(text))
-        return _PLACEHOLDER.sub(lambda found: placeholders.get(found[1], found[0]), value)
-    if isinstance(value, Given):
-        text = filled(value.text, placeholders)
-        parsed = filled(value.parsed, placeholders)
-        return text if isinstance(text, Given) else value._replace(text=text, parsed=parsed)
-    if isinstance(value, dict):
-        return {key: filled(item, placeholders) for key, item in value.items()}
-    return [filled(item, placeholders) for item in value] if isinstance(value, list) else value
 
 
 def plain_name(table: object) -> object:

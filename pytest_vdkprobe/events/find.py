@@ -11,7 +11,7 @@ from pytest_vdkprobe.accounting.profiles import profile
 from pytest_vdkprobe.config.entry_names import plain
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.events.settings import EventsSettings
-from pytest_vdkprobe.routes.kinds import SIDES, Side, kind_of
+from pytest_vdkprobe.routes.kinds import SIDES, Side, check_columns, kind_of
 from pytest_vdkprobe.routes.problems import EXAMPLES
 from pytest_vdkprobe.routes.trial import try_end
 
@@ -72,6 +72,7 @@ class Pipeline:
         acts: tuple[Callable[[], object], ...] = (
             partial(profile, self.settings.profile, file=self.configuration.name, key=key),
             *(partial(self.end_settings, side, EXAMPLES["run"]) for side in SIDES),
+            self._require_columns,
             self._require_comparable,
         )
         for act in acts:
@@ -80,6 +81,10 @@ class Pipeline:
             except ConfigError as problem:
                 yield problem
                 return
+
+    def _require_columns(self) -> None:
+        settings, key = self.end_settings("target", EXAMPLES["run"]), f"{self.key}.target"
+        check_columns(settings, [self.settings.profile], file=self.configuration.name, key=key)
 
     def _require_comparable(self) -> None:
         target, reader = (self.end_settings(side, EXAMPLES["run"]) for side in SIDES)

@@ -8,9 +8,10 @@ point (`pytest_vdkprobe.targets`, `pytest_vdkprobe.readers`), and are used in th
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
+from pytest_vdkprobe.accounting.profiles import profile
 from pytest_vdkprobe.config import registry
 from pytest_vdkprobe.config.registry import Registry
 
@@ -95,6 +96,14 @@ def kind_of(side: Side, name: str, *, file: str | None = None, key: str | None =
     if found is None:
         raise REGISTRIES[side].unknown(name, file=file, key=key)
     return found
+
+
+def check_columns(settings: Any, profiles: Iterable[str], *, file: str, key: str) -> None:
+    """Raise ConfigError where a kind's settings speak of columns that a profile does not have."""
+    check = getattr(settings, "check_columns", None)
+    if check is not None:
+        for name in profiles:
+            check(profile(name).columns, file=file, key=key)
 
 
 MakeEnd = Callable[..., Any]

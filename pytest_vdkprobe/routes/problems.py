@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import ChainMap
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from pytest_vdkprobe.accounting.profiles import profile
-from pytest_vdkprobe.config.nearest import did_you_mean
+from pytest_vdkprobe.accounting.profiles import PROFILES, profile
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.jobs.template import load_template
 from pytest_vdkprobe.routes.by_job import problems as of_job
-from pytest_vdkprobe.routes.kinds import SIDES, Side, kind_of
-from pytest_vdkprobe.routes.route import PLACES
+from pytest_vdkprobe.routes.kinds import SIDES, Side, check_columns, kind_of
 from pytest_vdkprobe.routes.settings import JOB, ByJob, RouteSettings
 
 if TYPE_CHECKING:
@@ -79,9 +76,8 @@ def _of_job(
         )
         found += _raised(load)
     place = ("routes", str(index), "job")
-    job = configuration.table(place, ByJob, placeholders=placeholders)
     found += _raised(
-        partial(_require_filled, configuration, (*place, "table"), job.table or "", placeholders)
+        partial(configuration.table, place, ByJob, placeholders=placeholders),
     )
     try:
         target = _check_end(configuration, index, "target", placeholders)
@@ -94,29 +90,13 @@ def _check_end(
     configuration: Configuration, index: int, side: Side, placeholders: Mapping[str, str]
 ) -> Any:
     key = ("routes", str(index), side)
-    name = configuration.sections("routes", RouteSettings)[index]
-    end = name.target if side == "target" else name.reader
-    kind = kind_of(side, end.kind, file=configuration.name, key=".".join((*key, "kind")))
+    route = configuration.sections("routes", RouteSettings)[index]
+    name = getattr(route, side).kind
+    kind = kind_of(side, name, file=configuration.name, key=".".join((*key, "kind")))
     settings = configuration.table(key, kind.settings, placeholders=placeholders)
-    table = configuration.table(key, dict[str, Any], placeholders=placeholders)
-    for place in PLACES:
-        _require_filled(configuration, (*key, place), str(table.get(place, "")), placeholders)
+    profiles = {*route.profiles, *(route.job.profiles or ())} & {*PROFILES}
+    check_columns(settings, sorted(profiles), file=configuration.name, key=".".join(key))
     return settings
-
-
-def _require_filled(
-    configuration: Configuration, key: tuple[str, ...], text: str, placeholders: Mapping[str, str]
-) -> None:
-    for unknown in re.findall(r"\{([a-z_]+)\}", text):
-        known = sorted({*placeholders})
-        raise ConfigError(
-            f"Nothing is known to fill in for {{{unknown}}}.",
-            file=configuration.name,
-            key=".".join(key),
-            value=text,
-            expected="one of " + ", ".join(f"{{{one}}}" for one in known),
-            to_try=did_you_mean(unknown, known),
-        )
 
 
 def _raised(act: Callable[[], object]) -> list[ConfigError]:

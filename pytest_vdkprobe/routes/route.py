@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from pytest_vdkprobe.accounting.ledger import Ledger
 from pytest_vdkprobe.config.entry_names import plain
+from pytest_vdkprobe.config.placeholders import filled
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.readers.returned import ReturnedFileReader
 from pytest_vdkprobe.routes.by_job import MADE_HERE, Instructions, PlaceOnly, instructions
@@ -257,8 +258,9 @@ def passages(
                 places: dict[str, str] = {}
                 for side in SIDES:
                     key = ("routes", str(index), side)
-                    table = configuration.table(key, dict[str, Any], placeholders=values)
-                    places |= {name: str(table[name]) for name in PLACES if name in table}
+                    # The addresses of a sandbox's engines are left as they are: they start one.
+                    table = configuration.table(key, dict[str, Any])
+                    places |= {n: str(filled(table[n], values)) for n in PLACES if n in table}
                 yield settings.name, way, wanted, settings, places
 
 

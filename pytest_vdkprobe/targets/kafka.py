@@ -9,14 +9,15 @@ the client's usual behaviour is what is to be measured. Either way a `seq` is ha
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import msgspec
 
 from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
+from pytest_vdkprobe.config.placeholders import remedy, unknown
 from pytest_vdkprobe.connections.kafka import KafkaClients, driver
 from pytest_vdkprobe.connections.kafka_topics import LARGEST_BYTES, OwnTopic, TopicSettings
 from pytest_vdkprobe.connections.versions import kafka_version
@@ -39,6 +40,8 @@ _FIELD = re.compile(r"\{(\w+)\}")
 class KafkaTargetSettings(TopicSettings, frozen=True, kw_only=True, tag_field="kind", tag="kafka"):
     """A topic to send to."""
 
+    filled_later: ClassVar[tuple[str, ...]] = ("key",)
+    """Its braces are filled from each record."""
     key: str | None = None
     """The message's key: text with {seq}, {run_id} or {COLUMN} in it. Records with the same key
     keep their order; without a key they are spread over the partitions."""
@@ -63,6 +66,21 @@ class KafkaTargetSettings(TopicSettings, frozen=True, kw_only=True, tag_field="k
                 raise ValueError(f"{name}: must be at least 1")
         if self.linger_ms < 0:
             raise ValueError("linger_ms: must be 0 or more")
+
+    def check_columns(
+        self, columns: Collection[str], *, file: str | None = None, key: str = "target"
+    ) -> None:
+        """Raise ConfigError unless records with these columns can be sent."""
+        known = sorted({"seq", "run_id", *columns})
+        for found in unknown(self.key, dict.fromkeys(known, ""), ()):
+            raise ConfigError(
+                f"No record has a {found.name} for the key of its message.",
+                file=file,
+                key=f"{key}.key",
+                value=self.key,
+                expected="names in braces out of: " + ", ".join(known),
+                to_try=remedy(found.name, known),
+            )
 
 
 class KafkaTarget:
@@ -93,16 +111,7 @@ class KafkaTarget:
 
     def prepare(self, columns: Mapping[str, ColumnType]) -> None:
         """Find or create the topic, and connect."""
-        settings = self.settings
-        known = {"seq", "run_id", *columns}
-        for name in _FIELD.findall(settings.key or ""):
-            if name not in known:
-                raise ConfigError(
-                    f"No record has a {name} for the key of its message.",
-                    key="target.key",
-                    value=settings.key,
-                    expected="names in braces out of: " + ", ".join(sorted(known)),
-                )
+        self.settings.check_columns(columns)
         self._topic.ensure()
         if self._producer is None:
             self._producer = self._clients.producer(**self._producer_settings())

@@ -119,13 +119,15 @@ def test_what_loads_a_job_can_be_wrapped(probe: Probe) -> None:
 
 
 def test_a_placeholder_that_nothing_fills_in_is_refused(probe: Probe) -> None:
-    probe.write("platform.toml", ROUTE.replace("in-{run}-{profile}", "in-{run}-{profil}", 1))
+    wrong = ROUTE.replace("in-{run}-{profile}", "in-{run}-{profil}", 1)
+    probe.write("platform.toml", wrong)
+    line = wrong[: wrong.index("{profil}")].count("\n") + 1
     result = probe.run()
     text = result.stderr.str()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "Nothing is known to fill in for {profil}." in text
-    assert "routes.0.target.path" in text
-    assert "did you mean profile?" in text
+    assert f"platform.toml, line {line}, key routes.0.target.path" in text
+    assert "did you mean {profile}?" in text
 
 
 def test_what_is_remembered_is_there_for_a_step_to_compare_with(probe: Probe) -> None:

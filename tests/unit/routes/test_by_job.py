@@ -111,7 +111,7 @@ def test_what_the_route_says_of_its_job_goes_first(tmp_path: Path) -> None:
         ({"ways": ["direct"], "job": {"records": 5}}, "routes.0.job", "no way of the route needs"),
         ({"job": {"records": 0}}, "routes.0.job.records", "one record at least"),
         ({"job": {"profiles": ["smal"]}}, "routes.0.job.profiles.0", "small"),
-        ({"job": {"table": "t_{profil}"}}, "routes.0.job.table", "did you mean profile"),
+        ({"job": {"table": "t_{profil}"}}, "routes.0.job.table", "did you mean {profile}"),
         ({"job": {"metod": "x"}}, "routes.0.job.metod", "did you mean method"),
         ({"job": {"name": "Ünfit"}}, "routes.0.job.name", "would refuse this name"),
         ({"job": {"vdk": {"a_password": "x"}}}, "routes.0.job.vdk.a_password", "secret"),

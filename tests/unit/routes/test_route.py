@@ -69,7 +69,7 @@ def test_route_without_a_reader_is_refused() -> None:
 def test_placeholders_give_each_passage_names_of_its_own(tmp_path: Path) -> None:
     configuration = configured(
         name="My Route!",
-        target={"kind": "pipe", "name": "t_{run}_{route}_{profile}_{way}_{other}"},
+        target={"kind": "pipe", "name": "t_{run}_{route}_{profile}_{way}_{{other}}"},
     )
     with Route(configuration, "My Route!", run_id="0123abcd", folder=tmp_path) as route:
         passage = route.passage(PROFILES["typed"])
