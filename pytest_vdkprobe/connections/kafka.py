@@ -171,12 +171,18 @@ class KafkaClients:
         """A client for topics and groups, connected."""
         return self._open("KafkaAdminClient", {})
 
+    def obstacle(self) -> ProbeError | None:
+        """What stands in the way to all brokers just now; None when one can be reached."""
+        common = self._common if self._common is not None else self._settings()
+        return _walk(self.connection, common.get("ssl_context"))
+
     def _open(self, name: str, settings: dict[str, object]) -> Any:
         connection = self.connection
         kind = getattr(driver(), name)
         if self._common is None:
             self._common = self._settings()
-            _walk(connection, self._common.get("ssl_context"))
+            if (obstacle := self.obstacle()) is not None:
+                raise obstacle
         with _Causes() as causes, Unopened() as client:
             try:
                 opened = kind(**{**self._common, **settings, "kafka_client": client.make})
@@ -184,6 +190,9 @@ class KafkaClients:
                 problem = unopened(connection, exc, causes.seen)
                 if problem is None:
                     raise
+                if isinstance(problem, TransportError):
+                    # It could be reached once, and that may have been long ago.
+                    problem = self.obstacle() or problem
                 raise problem from exc
             client.opened()
             return opened
@@ -276,8 +285,8 @@ def _text(exc: BaseException) -> str:
     return str(exc).strip() or type(exc).__name__
 
 
-def _walk(connection: KafkaConnection, context: ssl.SSLContext | None) -> None:
-    """Go the way to one of the brokers on a socket of ours; raises what stands in the way."""
+def _walk(connection: KafkaConnection, context: ssl.SSLContext | None) -> ProbeError | None:
+    """Go the way to one of the brokers on a socket of ours; what stands in the way."""
     problems: list[ProbeError] = []
     workers = Workers()
     limit_s = connection.connect_timeout_s
@@ -293,10 +302,10 @@ def _walk(connection: KafkaConnection, context: ssl.SSLContext | None) -> None:
             found = _unreachable(host, port, f"given up after {2 * limit_s:g} s while {phase}")
         if found is None:
             workers.close()
-            return
+            return None
         problems.append(found)
     workers.close()
-    raise problems[0]
+    return problems[0]
 
 
 def _obstacle(

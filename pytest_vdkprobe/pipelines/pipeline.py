@@ -326,8 +326,15 @@ class Pipeline:
             describe=lambda account: f"{account.rows} of {account.hops[0].expected}",
             longest_pause_s=LOOK_PAUSE_S,
         ).value
+        if not account.settled:
+            self._require_servers()
         self._tell(account.to_dict())
         return account
+
+    def _require_servers(self) -> None:
+        """Raise PlatformFailure if one did not answer: what is missing there may well be there."""
+        self._topic.require_answer()
+        self._tables.require_answer()
 
     def _own(self, found: Iterable[Seen], window: tuple[int, int]) -> list[Seen]:
         return [one for one in found if one.id.site in self._sites and _inside(one.id, window)]

@@ -139,6 +139,7 @@ class RunningPipeline(Pipeline):
         for hop, sites in reached.items():
             missing = sorted(wanted - sites)
             if missing:
+                self._require_servers()
                 raise self._not_there(hop, missing, needed)
         return f"{len(wanted)} websites lent and picked up; {needed}"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_vdkprobe.connections.postgres import PostgresDatabase
 from pytest_vdkprobe.connections.sql import Row, SqlError, literal, quoted
 from pytest_vdkprobe.connections.tables import drop_schema, finding
-from pytest_vdkprobe.errors import ConfigError, LoginError
+from pytest_vdkprobe.errors import ConfigError, LoginError, PlatformFailure, TransportError
 from pytest_vdkprobe.pipelines.account import Id, Seen
 from pytest_vdkprobe.waiting import Deadline
 
@@ -34,6 +34,8 @@ class Tables:
         self._home = quoted(schema)
         self._only = only
         """The websites whose rows are read, where others have theirs in the same table."""
+        self.trouble: str | None = None
+        """Why the rows could not be read when last looked for; None when they could."""
 
     def reach(self) -> None:
         """Raise a ProbeError unless the database answers and lets us create a schema."""
@@ -116,7 +118,8 @@ class Tables:
         )
 
     def rows(self, *, since_us: int = 0) -> list[Seen] | None:
-        """Every row from a moment on; None while the database does not answer."""
+        """Every row from a moment on; None, and `trouble`, while the database does not answer."""
+        self.trouble = None
         try:
             found = self._database.run(
                 "select amm_site, (extract(epoch from amm_checked_at) * 1000000)::bigint,"  # noqa: S608 - quoted
@@ -128,14 +131,30 @@ class Tables:
                 (since_us, self._only is None, sorted(self._only or ())),
                 deadline=Deadline.after(LIMIT_S, "the time to read rows"),
             )
+        except TransportError as exc:
+            self.trouble = exc.what
+            return None
         except SqlError as exc:
             if exc.gone:
+                self.trouble = str(exc)
                 return None
             raise finding("The rows can't be read", exc, self._database, key="database") from exc
         return [
             Seen(Id(int(site), int(slot)), code, match, error, int(stored))
             for site, slot, code, match, error, stored in found
         ]
+
+    def require_answer(self) -> None:
+        """Raise PlatformFailure if the database did not answer the last look."""
+        if self.trouble is not None:
+            raise PlatformFailure(
+                f"PostgreSQL at {self._database.place} stopped answering, so what became of the"
+                " checks can't be told.",
+                seen=self.trouble,
+                expected="a database that answers, or is back after a restart",
+                checked=f"schema {self.schema}",
+                to_try="see whether the server runs, and its log",
+            )
 
     def _run(self, sql: str, *parameters: object, what: str) -> list[Row]:
         try:

@@ -13,7 +13,7 @@ import msgspec
 
 from pytest_vdkprobe.connections.kafka import KafkaClients, driver
 from pytest_vdkprobe.connections.kafka_topics import refused
-from pytest_vdkprobe.errors import ConfigError
+from pytest_vdkprobe.errors import ConfigError, PlatformFailure, TransportError
 from pytest_vdkprobe.pipelines.account import MICROSECONDS, Id, Seen
 from pytest_vdkprobe.waiting import Deadline
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 POLL_MS = 100
 LIMIT_S = 30.0
 """For one look: kafka-python itself would wait for ever for brokers that do not come back."""
+ENDS_LIMIT_MS = 5000
+"""For the one answer that a look begins with."""
 
 
 class _Message(msgspec.Struct):
@@ -49,27 +51,47 @@ class Topic:
         """The websites whose messages are kept, where others have theirs in the same topic."""
         self.messages: list[Seen] = []
         self.unreadable = 0
+        self.trouble: str | None = None
+        """Why the last look did not see everything; None when it did."""
         self._clients = clients
         self._consumer: KafkaConsumer | None = None
         self._parts: list[Any] = []
 
     def read(self) -> list[Seen]:
-        """All messages that were there when this was called; fewer if brokers are away."""
+        """All messages that were there when this was called; fewer, and `trouble`, if brokers are
+        away: one that restarts is read on with the next look.
+        """
         errors = driver().errors
         deadline = Deadline.after(LIMIT_S, "time to read messages")
+        self.trouble = None
         try:
             consumer = self._open()
-            ends = consumer.end_offsets(self._parts)
-            while not deadline.expired and any(
+            ends = consumer.end_offsets(self._parts, timeout_ms=ENDS_LIMIT_MS)
+            while any(
                 (consumer.position(part, timeout_ms=POLL_MS) or 0) < ends[part]
                 for part in self._parts
             ):
+                if deadline.expired:
+                    self.trouble = f"messages that are there did not come within {LIMIT_S:g} s"
+                    break
                 for records in consumer.poll(timeout_ms=POLL_MS).values():
                     self._take(records)
-        except errors.KafkaError:
-            # A broker that restarts: the next look goes on where this one ended.
-            pass
+        except (errors.KafkaError, TransportError) as exc:
+            self.trouble = str(exc) or type(exc).__name__
         return self.messages
+
+    def require_answer(self) -> None:
+        """Raise PlatformFailure if the brokers did not answer the last look."""
+        if self.trouble is None:
+            return
+        place, obstacle = self._clients.connection.place, self._clients.obstacle()
+        raise PlatformFailure(
+            f"Kafka at {place} stopped answering, so what became of the checks can't be told.",
+            seen=f"{obstacle.what if obstacle else 'it can be reached'}\n{self.trouble}",
+            expected="brokers that answer, or are back after a restart",
+            checked=f"topic {self.name}",
+            to_try="see whether the brokers run, and their logs",
+        )
 
     def begin(self) -> int:
         """Read what comes from now on; how many partitions there are. Raises a ProbeError."""

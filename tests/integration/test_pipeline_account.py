@@ -16,12 +16,15 @@ import msgspec
 import pytest
 
 from pytest_vdkprobe.config import from_tables
+from pytest_vdkprobe.connections.kafka import driver
 from pytest_vdkprobe.connections.postgres import PostgresConnection, PostgresDatabase
 from pytest_vdkprobe.errors import PlatformFailure, ProbeError
 from pytest_vdkprobe.leases import LeaseStore
 from pytest_vdkprobe.pipelines.pipeline import Pipeline
+from pytest_vdkprobe.sandbox.engines.kafka import Kafka
 from pytest_vdkprobe.waiting import Deadline, wait_until
 from tests.integration import crooked_pipeline
+from tests.integration.gate import Gate
 from tests.integration.shared_engines import SharedEngines
 
 
@@ -104,6 +107,41 @@ def test_a_sound_pipeline_is_accounted_for_whatever_happens(
         whole.require()
         assert whole.rows == whole.hops[0].expected
         assert "delivered again" in lines[-1]
+
+
+def test_a_broker_that_stays_away_is_told_instead_of_what_it_may_have(
+    engines: SharedEngines, tmp_path: Path
+) -> None:
+    driver()
+    with Kafka() as broker:
+        settings = {"kafka": {"servers": [broker.address.endpoint], "request_timeout_s": 3.0}}
+        with started(engines, tmp_path, **settings) as pipeline:
+            pipeline.flow("none").require()
+            pipeline.settings = msgspec.structs.replace(pipeline.settings, within_s=3.0)
+            broker.finish(signal.SIGKILL, 10)
+            with pytest.raises(PlatformFailure) as raised:
+                pipeline.flow("none")
+            broker.restart()
+    text = str(raised.value)
+    assert text.startswith(f"Kafka at {broker.address.endpoint} stopped answering")
+    assert f"Kafka at {broker.address.endpoint} can't be reached: connection refused" in text
+
+
+def test_a_database_that_stays_away_is_told_instead_of_what_it_may_have(
+    engines: SharedEngines, tmp_path: Path
+) -> None:
+    with Gate(engines.postgres.port) as gate:
+        database = {**table(engines)["database"], "port": gate.port}
+        with started(engines, tmp_path, database=database) as pipeline:
+            pipeline.flow("none").require()
+            pipeline.settings = msgspec.structs.replace(pipeline.settings, within_s=3.0)
+            gate.shut()
+            with pytest.raises(PlatformFailure) as raised:
+                pipeline.flow("none")
+            gate.open()
+    text = str(raised.value)
+    assert text.startswith(f"PostgreSQL at 127.0.0.1:{gate.port}/{engines.database} stopped")
+    assert "closed the connection" in text
 
 
 def test_what_can_t_be_reached_is_not_said_to_be_left_behind(

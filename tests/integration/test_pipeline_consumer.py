@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import signal
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 import pytest
 
 from pytest_vdkprobe.pipeline.message import encoded
 from pytest_vdkprobe.waiting import Deadline, wait_until
+from tests.integration.gate import Gate
 from tests.integration.pipelines import Bench, checks
 from tests.integration.shared_engines import SharedEngines
 
@@ -146,58 +143,3 @@ def test_a_database_that_is_away_costs_a_pause_and_no_row(
     bench.write()
     assert len(bench.rows()) == 800
     assert bench.run("start-consumer", "--once").account["messages"] == 0
-
-
-class Gate:
-    """A port that leads to another, unless it is shut: then what is open is cut."""
-
-    def __init__(self, target: int) -> None:
-        self._target = target
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._open = True
-        self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.shut()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def shut(self) -> None:
-        """Let nobody through."""
-        self._open = False
-        for pair in self._pairs:
-            for one in pair:
-                with suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
-        self._pairs.clear()
-
-    def open(self) -> None:
-        """Let everybody through again."""
-        self._open = True
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            if not self._open:
-                client.close()
-                continue
-            server = socket.create_connection(("127.0.0.1", self._target))
-            self._pairs.append((client, server))
-            for source, sink in ((client, server), (server, client)):
-                threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with source, suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-    with suppress(OSError):
-        sink.shutdown(socket.SHUT_RDWR)
