@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from pytest_vdkprobe.connections.postgres import PostgresDatabase
 from pytest_vdkprobe.pipeline import retention
+from pytest_vdkprobe.waiting import Deadline
 from tests.integration.pipelines import Bench, checks
 from tests.integration.shared_engines import SharedEngines
 
@@ -161,6 +166,42 @@ def test_a_million_rows_lie_in_partitions_and_old_ones_go_at_once(bench: Bench) 
     )
     assert "_2" in str(plan)
     assert len({part for row in plan for part in str(row).split() if "metrics_2" in part}) <= 3
+
+
+def test_retentions_at_once_beside_a_consumer_and_a_reader_all_succeed(bench: Bench) -> None:
+    bench.configure()
+    bench.sql(
+        "select {s}.ensure_metrics_partition((now() at time zone 'UTC')::date - day)"
+        " from generate_series(1, 60) as day"
+    )
+    now = time.time()
+    sent = [
+        msgspec.structs.replace(one, unix_timestamp=now + number)
+        for number, one in enumerate(checks(2000))
+    ]
+    consumer = bench.start("start-consumer", "--duration", "300")
+    reader = PostgresDatabase(bench.settings.database)
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            # It reads for longer than a retention waits for it at once.
+            read = f'select pg_sleep(4), count(*) from "{bench.name}".availability_monitor_metrics'
+            reading = pool.submit(reader.run, read, deadline=Deadline.after(120))
+            runs = [pool.submit(bench.run, "retention", "--keep-days", "0") for _ in range(2)]
+            for first in range(0, 2000, 100):
+                bench.send(*sent[first : first + 100])
+            ended = [run.result() for run in runs]
+            reading.result()
+        assert [one.code for one in ended] == [0, 0], [one.err for one in ended]
+        assert sorted(int(one.out.split()[0]) for one in ended) == [0, 60]
+        consumer.send_signal(signal.SIGTERM)
+        consumer.communicate(timeout=60)
+        assert consumer.returncode == 0
+    finally:
+        reader.close()
+        consumer.kill()
+        consumer.communicate()
+    bench.run("start-consumer", "--once")
+    assert len(bench.rows()) == 2000
 
 
 def test_a_day_far_away_makes_no_partition(bench: Bench) -> None:
