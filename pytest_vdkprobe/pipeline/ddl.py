@@ -109,13 +109,13 @@ def role(schema: str, database: str, name: str, *, password: str | None = None) 
     `password` is what PostgreSQL shall keep: a SCRAM verifier, not the password itself.
     """
     user, place = quoted(name), quoted(schema)
-    statements = [
-        f"""do $$ begin
+    create = f"""begin
 if not exists (select from pg_catalog.pg_roles where rolname = {literal(name)}) then
     create role {user} login;
 end if;
-end $$""",
-    ]
+end"""
+    # As a literal: a name may have any dollar sign in it that could stand around a block.
+    statements = [f"do {literal(create)}"]
     if password is not None:
         statements.append(f"alter role {user} login password {literal(password)}")
     return [

@@ -26,7 +26,8 @@ class Rows:
     """Writes batches into one schema; remembers the days that have a partition."""
 
     def __init__(self, schema: str) -> None:
-        name = quoted(schema)
+        # The driver takes a percent sign for a parameter, even in a name.
+        name = quoted(schema).replace("%", "%%")
         self._days: set[int] = set()
         self._ensure = f"select {name}.{quoted(PARTITION)}(%s::date)"
         self._insert = (

@@ -123,11 +123,13 @@ def address_of(database: PostgresDatabase, *, base_dir: Path) -> Address:
     login = quote(settings.user, safe="")
     if secret:
         login += ":" + quote(secret.reveal(), safe="")
-    place = f"{settings.host}:{settings.port}/{quote(settings.database, safe='')}"
+    name = quote(settings.database, safe="")
+    # Not before the path: a host may be an IPv6 address or a socket's folder, too.
+    more = {"host": settings.host, "port": settings.port, "client_encoding": "UTF8"}
     return Address(
         "postgresql",
-        f"postgresql+psycopg2://{login}@{place}?{urlencode(database.tls())}",
-        f"postgresql://{settings.user}@{place}",
+        f"postgresql+psycopg2://{login}@/{name}?{urlencode({**more, **database.tls()})}",
+        f"postgresql://{settings.user}@{settings.place}",
         "pipeline.database",
         has_password=bool(secret),
     )

@@ -17,6 +17,7 @@ TOPIC = "website_availability"
 GROUP = "website_monitoring_consumer"
 """The names of the pipeline that this one replaces, so that whoever reads its tables goes on."""
 SHORTEST_INTERVAL_S = 0.1
+RESERVED_ROLES = ("public", "none")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
@@ -25,6 +26,17 @@ def _positive(settings: object, *names: str) -> None:
     for name in names:
         if not 0 < getattr(settings, name) < float("inf"):
             raise ValueError(f"{name}: must be more than 0")
+
+
+def _named(name: str, value: str, *, reserved: tuple[str, ...] = ()) -> None:
+    """Raise ValueError, as a setting's own objection, for what PostgreSQL takes for no name."""
+    length = len(value.encode("utf-8", "replace"))
+    if not value.strip() or not value.isprintable() or length > LONGEST_NAME:
+        raise ValueError(
+            f"{name}: must be a name of 1 to {LONGEST_NAME} bytes, without control characters"
+        )
+    if value.startswith("pg_") or value in reserved:
+        raise ValueError(f"{name}: PostgreSQL keeps {value!r} for itself; choose another")
 
 
 class PipelineKafka(KafkaConnection, frozen=True, kw_only=True):
@@ -68,12 +80,7 @@ class PipelineDatabase(PostgresConnection, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (
-            not self.schema.strip()
-            or "\0" in self.schema
-            or len(self.schema.encode()) > LONGEST_NAME
-        ):
-            raise ValueError(f"schema: must be a name of 1 to {LONGEST_NAME} bytes")
+        _named("schema", self.schema)
 
     def table(self, name: str) -> str:
         """A table of the schema, as SQL has it."""
@@ -88,8 +95,7 @@ class Role(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """None: the role can't log in by password, or its administrator sets one."""
 
     def __post_init__(self) -> None:
-        if not self.name.strip() or len(self.name.encode()) > LONGEST_NAME:
-            raise ValueError(f"name: must be 1 to {LONGEST_NAME} bytes")
+        _named("name", self.name, reserved=RESERVED_ROLES)
 
 
 class PipelineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

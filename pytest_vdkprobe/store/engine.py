@@ -187,8 +187,8 @@ def _settings(address: Address) -> PostgresConnection:
     url = make_url(address.url)
     user = url.username or "postgres"
     return PostgresConnection(
-        host=url.host or "localhost",
-        port=url.port or DEFAULT_PORT,
+        host=url.host or str(url.query.get("host", "localhost")),
+        port=url.port or int(str(url.query.get("port", DEFAULT_PORT))),
         user=user,
         database=url.database or user,
     )

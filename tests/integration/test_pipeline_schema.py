@@ -11,8 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.connections.postgres import PostgresDatabase
-from pytest_vdkprobe.pipeline import retention
+from pytest_vdkprobe.connections.sql import quoted
+from pytest_vdkprobe.pipeline import retention, schema
+from pytest_vdkprobe.pipeline.rows import Rows
+from pytest_vdkprobe.pipeline.settings import Role
 from pytest_vdkprobe.waiting import Deadline
 from tests.integration.pipelines import Bench, checks
 from tests.integration.shared_engines import SharedEngines
@@ -128,6 +132,37 @@ def test_the_role_can_do_what_processes_do_and_nothing_else(bench: Bench) -> Non
     finally:
         bench.sql("reset role; drop schema if exists {s} cascade")
         bench.sql(f'drop owned by "{role}"; drop role "{role}"')
+
+
+@pytest.mark.parametrize(
+    "name", ["it's $$ \"$body$; --", "50%s %(x)s :d ?", "größer 😀 \\n", "n" * 60]
+)
+def test_any_name_and_password_is_quoted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Of schema and role; the session's other tests have the same server, so it ends as ours."""
+    name = f"{bench.name[:3]}{name}"
+    monkeypatch.setenv("ROLE_PASSWORD", f"$$ '\"@:/?%s é {name}")
+    settings = bench.settings.but(
+        database=msgspec.structs.replace(bench.settings.database, schema=name),
+        role=Role(name=name, password=SecretRef(env="ROLE_PASSWORD")),
+    )
+    database = bench.database
+    try:
+        schema.configure(settings, database, base_dir=bench.folder)
+        bench.sql(f"drop schema {quoted(name)} cascade")
+        # What a dry run prints is for somebody's psql.
+        bench.sql(schema.dry_run(settings).replace("begin;", "").replace("commit;", ""))
+        (line, _) = schema.configure(settings, database, base_dir=bench.folder)
+        assert line == f"schema {name}: as it must be"
+        own = PostgresDatabase(msgspec.structs.replace(settings.database, user=name))
+        now = [msgspec.structs.replace(one, unix_timestamp=time.time()) for one in checks(1)]
+        wrote = own.do(lambda there: Rows(name).write(there, now), deadline=Deadline.after(60))
+        own.close()
+        assert wrote == 1
+    finally:
+        bench.sql(f"drop schema if exists {quoted(name)} cascade")
+        bench.sql(f"drop owned by {quoted(name)}; drop role {quoted(name)}")
 
 
 def test_a_million_rows_lie_in_partitions_and_old_ones_go_at_once(bench: Bench) -> None:

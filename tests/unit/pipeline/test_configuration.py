@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from pytest_vdkprobe.connections.postgres import PostgresDatabase
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.pipeline.configuration import load_pipeline
+from pytest_vdkprobe.pipeline.schema import address_of
+from pytest_vdkprobe.pipeline.settings import PipelineDatabase
+from pytest_vdkprobe.pipelines.workload import toml
 
 SEED = Path(__file__).parents[2] / "data" / "pipeline" / "seed.yaml"
 NATIVE = """
@@ -138,3 +142,44 @@ def test_short_periods_are_warned_of(tmp_path: Path, secrets: Path) -> None:
     spec = yaml_of(tmp_path, "check_periodicity: 60", "check_periodicity: 39")
     loaded = load_pipeline(spec, secrets=str(secrets), environ={})
     assert "monitor.check_periodicity is 39 s" in loaded.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("schema", "pg_mine", "keeps 'pg_mine' for itself"),
+        ("schema", "é" * 32, "must be a name of 1 to 63 bytes"),
+        ("schema", "a\nb", "without control characters"),
+        ("role", "public", "keeps 'public' for itself"),
+        ("role", "x\0", "without control characters"),
+        ("role", "x" * 64, "must be a name of 1 to 63 bytes"),
+    ],
+)
+def test_what_postgresql_takes_for_no_name_is_told_before_anything_is_done(
+    tmp_path: Path, place: str, value: str, said: str
+) -> None:
+    values = {"schema": "mine", "role": "mine", place: value}
+    file = tmp_path / "pipeline.toml"
+    file.write_text(
+        '[pipeline]\nkafka = { servers = ["k:1"] }\ndatabase = { host = "h", user = "u",'
+        f' database = "d", schema = {toml(values["schema"])} }}\n'
+        f"role = {{ name = {toml(values['role'])} }}\n"
+    )
+    with pytest.raises(ConfigError, match=said) as raised:
+        load_pipeline(str(file), environ={})
+    key = "pipeline.role.name" if place == "role" else "pipeline.database.schema"
+    assert raised.value.key == key
+    assert raised.value.file == str(file)
+    assert "Seen:" in str(raised.value)
+
+
+@pytest.mark.parametrize("host", ["::1", "/var/run/postgresql", "db.example.org"])
+def test_a_host_of_any_kind_can_be_migrated(host: str) -> None:
+    from sqlalchemy import make_url
+    from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
+
+    database = PipelineDatabase(host=host, user="m@e", database="d/?#")
+    address = address_of(PostgresDatabase(database), base_dir=Path())
+    _, found = PGDialect_psycopg2().create_connect_args(make_url(address.url))  # type: ignore[no-untyped-call]
+    assert (found["host"], found["port"]) == (host, "5432")
+    assert (found["user"], found["dbname"]) == ("m@e", "d/?#")
