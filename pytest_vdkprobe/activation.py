@@ -378,7 +378,9 @@ def _pattern(argument: str) -> Pattern | None:
 
 def _errand(config: pytest.Config, run: Run) -> errands.Errand | None:
     if option(config, "plan"):
-        return errands.Errand("vdkprobe plan", errands.plan, run, collects=True)
+        from pytest_vdkprobe.planning import plan  # noqa: PLC0415 - only for a plan
+
+        return errands.Errand("vdkprobe plan", plan, run, collects=True)
     if option(config, "sweep"):
         return errands.Errand("vdkprobe sweep", errands.sweep, run, collects=False)
     return None

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_vdkprobe.errors import ConfigError
+from pytest_vdkprobe.rooms import ROOMS, Room, load, present
 
 if TYPE_CHECKING:
     from pytest_vdkprobe.config import Configuration
@@ -29,60 +30,62 @@ def find_problems(
     scenarios may. `placeholders` are examples of what a run fills into the texts of routes.
     """
     from pytest_vdkprobe.config.entries import find_problems as of_entries  # noqa: PLC0415 - as late as possible
-    from pytest_vdkprobe.config.legacy import LegacySettings  # noqa: PLC0415 - as late as possible
     from pytest_vdkprobe.config.sections import SECTIONS  # noqa: PLC0415 - as above
     from pytest_vdkprobe.control.auth import make_auth  # noqa: PLC0415 - `vdkprobe --help` is quick
-    from pytest_vdkprobe.control.settings import ControlSettings  # noqa: PLC0415 - as above
-    from pytest_vdkprobe.jobs.settings import JobSettings  # noqa: PLC0415 - as above
-    from pytest_vdkprobe.journeys.settings import RunSettings  # noqa: PLC0415 - as above
-    from pytest_vdkprobe.watch.settings import MetricsSettings, WatchSettings  # noqa: PLC0415 - ditto
 
-    known: dict[str, type] = {"control": ControlSettings, "jobs": JobSettings, "run": RunSettings}
-    known |= {
-        name: kind
-        for name, kind in (("watch", WatchSettings), ("metrics", MetricsSettings))
-        if name in configuration
-    }
-    if "legacy" in configuration:
-        known["legacy"] = LegacySettings
-    # These are checked without a Control Service, and run without one.
-    if "jobs" not in configuration and any(
-        section in configuration for section in ("pipeline", "pipelines", "tables")
-    ):
-        need_control = False
-    if not need_control and "control" not in configuration:
-        del known["control"]
-    if "pipeline" in configuration:
-        from pytest_vdkprobe.pipeline.settings import PipelineSettings  # noqa: PLC0415 - if it is there
-
-        known["pipeline"] = PipelineSettings
+    rooms = present(configuration)
+    # A user's own scenarios may do without a Control Service, and so may these; jobs may not.
+    needed = "jobs" in rooms or not any(room.alone for room in rooms.values())
+    for name in ("control", "jobs", "run"):
+        if name != "control" or (need_control and needed):
+            rooms.setdefault(name, ROOMS[name])
     warnings: list[str] = []
-    problems = configuration.problems(known)
+    problems: list[ConfigError] = []
+    for name, room in rooms.items():
+        problems += _of_room(name, room, configuration, placeholders)
     wrong = {(problem.key or "").split(".")[0] for problem in problems}
-    if "control" in known and "control" not in wrong:
-        settings = configuration.section("control", ControlSettings)
-        problems += _raised(lambda: make_auth(settings.auth, base_dir=configuration.base_dir))
+    if "control" in rooms and "control" not in wrong:
+        auth = configuration.section("control", load(rooms["control"].settings)).auth
+        problems += _raised(lambda: make_auth(auth, base_dir=configuration.base_dir))
     if "jobs" not in wrong:
         problems += _of_jobs(configuration, warnings)
     for section, many in SECTIONS.items():
-        if many and section in configuration and section not in wrong:
+        if many and section in configuration:
             problems += of_entries(configuration, section)
             problems += _of_names(configuration, section)
     if "scenarios" in configuration:
-        from pytest_vdkprobe.journeys.sources import find_sources  # noqa: PLC0415 - loads pytest
-
-        try:
-            problems += find_sources(configuration)[1]
-        except ConfigError as problem:
-            problems.append(problem)
-    problems += _of_rooms(configuration, placeholders)
+        problems += _of_scenarios(configuration)
+    if configuration.kind == "native" and "sandbox" in configuration:
+        warnings.append(
+            "[sandbox] has no effect in a file: it is for --vdk-config=sandbox, with --vdk-set"
+        )
     if not problems:
         problems += _of_job_names(configuration)
-    return [configuration.located(problem) for problem in problems], warnings
+    told = {str(problem): problem for problem in problems}
+    return [configuration.located(problem) for problem in told.values()], warnings
 
 
-PLAINLY_NAMED = ("routes", "tables", "events", "pipelines")
-"""Lists whose entries give their names to tables, topics and files on a platform."""
+def _of_room(
+    name: str, room: Room, configuration: Configuration, placeholders: Mapping[str, str] | None
+) -> list[ConfigError]:
+    """What is wrong with one section."""
+    if room.problems is None:
+        return configuration.problems({name: load(room.settings)})
+    found: list[ConfigError]
+    if room.named:
+        found = load(room.problems)(configuration, placeholders)
+    else:
+        found = load(room.problems)(configuration)
+    return found
+
+
+def _of_scenarios(configuration: Configuration) -> list[ConfigError]:
+    from pytest_vdkprobe.journeys.sources import find_sources  # noqa: PLC0415 - loads pytest
+
+    try:
+        return find_sources(configuration)[1]
+    except ConfigError as problem:
+        return [problem]
 
 
 def _of_names(configuration: Configuration, section: str) -> list[ConfigError]:
@@ -91,7 +94,8 @@ def _of_names(configuration: Configuration, section: str) -> list[ConfigError]:
 
     if section == "jobs":
         return []
-    made = entry_names.plain if section in PLAINLY_NAMED else None
+    room = ROOMS.get(section)
+    made = entry_names.plain if room is not None and room.named else None
     names = configuration.names(section)
     return entry_names.find_problems(section, names, made=made, file=configuration.name)
 
@@ -123,42 +127,6 @@ def _of_job_names(configuration: Configuration) -> list[ConfigError]:
                 )
             )
     return found
-
-
-def _of_rooms(
-    configuration: Configuration, placeholders: Mapping[str, str] | None
-) -> list[ConfigError]:
-    """What the rooms that have a section to themselves find wrong with it."""
-    problems: list[ConfigError] = []
-    if "routes" in configuration:
-        from pytest_vdkprobe.routes.problems import find_problems as of_routes  # noqa: PLC0415 - if it is there
-
-        problems += of_routes(configuration, placeholders)
-    if "tables" in configuration:
-        from pytest_vdkprobe.tables.problems import find_problems as of_tables  # noqa: PLC0415 - ditto
-
-        problems += of_tables(configuration, placeholders)
-    if "history" in configuration:
-        from pytest_vdkprobe.history.settings import find_problems as of_history  # noqa: PLC0415 - ditto
-
-        problems += of_history(configuration)
-    if "pipelines" in configuration:
-        from pytest_vdkprobe.pipelines.find import find_problems as of_pipelines  # noqa: PLC0415 - ditto
-
-        problems += of_pipelines(configuration, placeholders)
-    if "upgrade" in configuration:
-        from pytest_vdkprobe.upgrade.settings import find_problems as of_upgrade  # noqa: PLC0415 - ditto
-
-        problems += of_upgrade(configuration)
-    if "events" in configuration:
-        from pytest_vdkprobe.events.find import find_problems as of_events  # noqa: PLC0415 - ditto
-
-        problems += of_events(configuration, placeholders)
-    if "endpoints" in configuration:
-        from pytest_vdkprobe.endpoints.settings import EndpointTasksSettings  # noqa: PLC0415 - ditto
-
-        problems += configuration.problems({"endpoints": EndpointTasksSettings})
-    return problems
 
 
 def _of_jobs(configuration: Configuration, warnings: list[str]) -> list[ConfigError]:

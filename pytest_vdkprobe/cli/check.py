@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from pytest_vdkprobe.cli.conftest_here import with_conftest
 from pytest_vdkprobe.errors import ConfigError, Finding, LoginError, TransportError
 from pytest_vdkprobe.problems import find_problems
+from pytest_vdkprobe.rooms import load, present
 from pytest_vdkprobe.secrets import redact
 from pytest_vdkprobe.verdicts import EXIT_CODES, verdict_of
 from pytest_vdkprobe.waiting import Deadline
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.config import Configuration
     from pytest_vdkprobe.control.settings import ControlSettings
 
-PROBED = ("routes", "endpoints", "events", "pipelines", "pipeline")
-"""Sections that are of use without a Control Service."""
 USAGE_ERROR = 4
 """pytest's exit code for a wrong call, and so for an unusable configuration."""
 CONNECT_LIMIT_S = 60.0
@@ -73,8 +72,7 @@ def _check(arguments: argparse.Namespace) -> int:
     except ConfigError as unusable:
         _say(str(unusable))
         return USAGE_ERROR
-    probes = any(section in configuration for section in PROBED)
-    problems, warnings = find_problems(configuration, need_control=not probes)
+    problems, warnings = find_problems(configuration)
     _print_settings(configuration)
     for warning in (*configuration.warnings, *warnings):
         _say(f"warning: {warning}")
@@ -122,30 +120,9 @@ def _print_settings(configuration: Configuration) -> None:
 def _connect(configuration: Configuration) -> int:
     """Reach all that is configured; the first that fails decides the exit code."""
     failed = _connect_control(configuration) if "control" in configuration else 0
-    if not failed and "routes" in configuration:
-        from pytest_vdkprobe.routes.trial import trials as of_routes  # noqa: PLC0415 - ditto
-
-        failed = _connect_each("the ends of routes", of_routes(configuration))
-    if not failed and "tables" in configuration:
-        from pytest_vdkprobe.tables.trial import trials as of_tables  # noqa: PLC0415 - ditto
-
-        failed = _connect_each("the databases of tables", of_tables(configuration))
-    if not failed and "events" in configuration:
-        from pytest_vdkprobe.events.find import trials as of_events  # noqa: PLC0415 - ditto
-
-        failed = _connect_each("the ends of event pipelines", of_events(configuration))
-    if not failed and "endpoints" in configuration:
-        from pytest_vdkprobe.endpoints.find import trials as of_endpoints  # noqa: PLC0415 - ditto
-
-        failed = _connect_each("endpoints", of_endpoints(configuration))
-    if not failed and "pipelines" in configuration:
-        from pytest_vdkprobe.pipelines.find import trials as of_pipelines  # noqa: PLC0415 - ditto
-
-        failed = _connect_each("the servers of pipelines", of_pipelines(configuration))
-    if not failed and "pipeline" in configuration:
-        from pytest_vdkprobe.pipeline.trial import trials as of_pipeline  # noqa: PLC0415 - ditto
-
-        failed = _connect_each("the pipeline's servers", of_pipeline(configuration))
+    for room in present(configuration).values():
+        if not failed and room.trials is not None:
+            failed = _connect_each(room.tried, load(room.trials)(configuration))
     if not failed:
         _say("\nThe configuration is usable, and what it points to answers.")
     return failed

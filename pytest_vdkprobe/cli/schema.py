@@ -7,30 +7,13 @@ else; what only Python can check (that a file is there, say) it leaves out.
 from __future__ import annotations
 
 import argparse
-import importlib
 import inspect
 import json
 from typing import Any
 
+from pytest_vdkprobe.rooms import ROOMS, load
+
 REF = "#/$defs/{name}"
-SECTION_TYPES = {
-    "control": "pytest_vdkprobe.control.settings:ControlSettings",
-    "endpoints": "pytest_vdkprobe.endpoints.settings:EndpointTasksSettings",
-    "events": "pytest_vdkprobe.events.settings:EventsSettings",
-    "history": "pytest_vdkprobe.history.settings:HistorySettings",
-    "jobs": "pytest_vdkprobe.jobs.settings:JobSettings",
-    "legacy": "pytest_vdkprobe.config.legacy:LegacySettings",
-    "metrics": "pytest_vdkprobe.watch.settings:MetricsSettings",
-    "pipeline": "pytest_vdkprobe.pipeline.settings:PipelineSettings",
-    "pipelines": "pytest_vdkprobe.pipelines.settings:PipelineCheck",
-    "routes": "pytest_vdkprobe.routes.settings:RouteSettings",
-    "run": "pytest_vdkprobe.journeys.settings:RunSettings",
-    "sandbox": "pytest_vdkprobe.sandbox.session:SandboxSettings",
-    "tables": "pytest_vdkprobe.tables.settings:TablesSettings",
-    "upgrade": "pytest_vdkprobe.upgrade.settings:UpgradeSettings",
-    "watch": "pytest_vdkprobe.watch.settings:WatchSettings",
-}
-"""The type of each section, loaded when the schema is made."""
 TITLE = "Configuration of pytest-vdkprobe"
 
 
@@ -63,7 +46,7 @@ def document() -> dict[str, Any]:
     from pytest_vdkprobe.config.entries import EntrySettings  # noqa: PLC0415 - as above
     from pytest_vdkprobe.config.sections import SECTIONS  # noqa: PLC0415 - as above
 
-    types = {name: _load(place) for name, place in SECTION_TYPES.items()}
+    types: dict[str, type] = {name: load(room.settings) for name, room in ROOMS.items()}
     ends = _ends()
     everything = [
         *types.values(),
@@ -102,12 +85,6 @@ def document() -> dict[str, Any]:
         "additionalProperties": False,
         "$defs": dict(sorted(parts.items())),
     }
-
-
-def _load(place: str) -> type:
-    module, _, name = place.partition(":")
-    found: type = getattr(importlib.import_module(module), name)
-    return found
 
 
 def _ends() -> dict[str, dict[str, type]]:

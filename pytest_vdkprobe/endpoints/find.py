@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from pytest_vdkprobe.control.errors import public_url
 from pytest_vdkprobe.endpoints.settings import EndpointTasksSettings
 from pytest_vdkprobe.errors import ConfigError
 
@@ -27,6 +28,16 @@ def find(configuration: Configuration, name: str) -> tuple[str, EndpointTasksSet
         value=name,
         expected="one of " + ", ".join(settings.name for settings in found),
     )
+
+
+def plan(configuration: Configuration, *, run_id: str) -> list[str]:
+    """How often each is called; nothing is created by that, as far as the probe knows."""
+    del run_id
+    return [
+        f"  calls to endpoint {one.name}: {one.tasks} x {one.method} {public_url(one.url)}, "
+        f"one every {one.interval_s:g} s"
+        for one in configuration.sections(SECTION, EndpointTasksSettings)
+    ]
 
 
 def trials(configuration: Configuration) -> Iterator[tuple[str, Callable[[], str]]]:

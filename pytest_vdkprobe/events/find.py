@@ -160,6 +160,16 @@ def ends(configuration: Configuration, placeholders: Mapping[str, str]) -> Itera
             yield one.end_settings(side, EXAMPLES["run"])
 
 
+def plan(configuration: Configuration, *, run_id: str) -> list[str]:
+    """How many are posted where, a line for each; the run's id is in none of it."""
+    del run_id
+    return [
+        f"  events {one.name}  ({one.target.kind} -> {one.reader.kind}): {one.events}, "
+        f"one every {one.interval_s:g} s"
+        for one in configuration.sections(SECTION, EventsSettings)
+    ]
+
+
 def trials(configuration: Configuration) -> Iterator[tuple[str, Callable[[], str]]]:
     """Each end of each: what to call it, and what reaches it and logs in; nothing is posted."""
     for one in pipelines(configuration, EXAMPLES):

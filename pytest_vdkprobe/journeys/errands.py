@@ -60,13 +60,6 @@ class Errand:
             session.exitstatus = self.exit_code
 
 
-def plan(run: Run) -> list[str]:
-    """What the run would create where."""
-    from pytest_vdkprobe.journeys.plan import plan as tell  # noqa: PLC0415 - only for a plan
-
-    return tell(run)
-
-
 def sweep(run: Run) -> list[str]:
     """What earlier runs left, removed."""
     from pytest_vdkprobe.journeys.cleanup import sweep as remove  # noqa: PLC0415 - only for a sweep

@@ -222,6 +222,19 @@ def job_names(configuration: Configuration) -> list[tuple[str, str]]:
     ]
 
 
+def plan(configuration: Configuration, *, run_id: str) -> list[str]:
+    """What a run would create for each entry: its tables, and its job."""
+    lines = []
+    for settings in configuration.sections("tables", TablesSettings):
+        by = by_whom(settings, configuration)
+        roles = ("source", "view", *settings.moves_of(by=by))
+        names = [settings.table(run_id, role) for role in roles]
+        lines += [f"  table {name}  ({settings.database.kind})" for name in names]
+        if by == "job":
+            lines.append(f"  data job {job_settings(settings).remote_name(run_id)}  (moves them)")
+    return lines
+
+
 def by_job(name: str, run: Run) -> bool:
     """Whether the tables of that entry are filled and moved by a data job."""
     _, settings = entry_of(run.configuration, name)

@@ -8,7 +8,7 @@ from tests.plugin.conftest import THREE, Probe
 
 FAKES = """
 import pytest_vdkprobe.journeys.cleanup as cleanup
-import pytest_vdkprobe.journeys.plan as planning
+import pytest_vdkprobe.planning as planning
 from pytest_vdkprobe.errors import {error}
 def plan(run): return ["would create job x"]
 def sweep(run): {sweep}

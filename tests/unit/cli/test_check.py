@@ -198,3 +198,39 @@ def test_two_entries_of_one_name_are_refused_as_a_run_does(check: Checker) -> No
     assert code == 4
     assert "Two entries in [[routes]] have the same name." in text
     assert "key routes.1.name" in text
+
+
+def test_jobs_without_a_control_service_are_refused_though_routes_do_without(
+    check: Checker,
+) -> None:
+    end = '{ kind = "file", path = "x.json" }'
+    route = f'[[routes]]\nname = "orders"\ntarget = {end}\nreader = {end}\n'
+    assert check(route).code == 0
+    code, text = check('[[jobs]]\nname = "hello-platform"\n' + route)
+    assert code == 4
+    assert "The setting control.url is missing." in text
+
+
+def test_a_section_that_a_file_has_in_vain_is_told(check: Checker) -> None:
+    code, text = check('[control]\nurl = "http://127.0.0.1:9"\nteam = "t"\n[sandbox]\ntick_s = 1\n')
+    assert code == 0
+    assert "warning: [sandbox] has no effect in a file" in text
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("[sandbox]\ntik_s = 5", ["[sandbox] has no setting tik_s", "did you mean tick_s?"]),
+        ('[sandbox]\nexecutor = "real"', ["is none of the words", "sandbox.executor"]),
+        ('[sandbox]\nfaults = [{ name = "log-empty" }]', ["sandbox.faults.0", "logs-empty"]),
+        ("[watch]\nintervall_s = 1", ["has no setting intervall_s", "did you mean interval_s?"]),
+        ("[[endpoints]]\nname = 'x'", ["endpoints.0.url is missing"]),
+        ("[history]\nkep = 1", ["[history] has no setting kep", "did you mean keep?"]),
+        ("[upgrade]\nignor = []", ["[upgrade] has no setting ignor", "did you mean ignore?"]),
+    ],
+)
+def test_every_section_is_validated(check: Checker, section: str, said: list[str]) -> None:
+    code, text = check(f'[control]\nurl = "http://127.0.0.1:9"\nteam = "t"\n{section}\n')
+    assert code == 4
+    assert [one for one in said if one not in text] == [], text
+    assert "line " in text

@@ -45,7 +45,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"observe"}),
     frozenset({"watch"}),
     frozenset({"fixtures", "plugin", "activation", "options", "problems", "remembering"})
-    | {"watching", "hookspecs", "kinds", "api", "cli"},
+    | {"watching", "hookspecs", "kinds", "api", "cli", "rooms", "planning"},
 )
 """Ground floor first. A room sees every floor below its own, and not its neighbours."""
 
