@@ -108,7 +108,7 @@ class BusyError(TransportError):
 
 
 class LoginError(ProbeError):
-    """Our credentials were refused before they ever worked in this run."""
+    """Our credentials were refused: from the start, or since they expired or were withdrawn."""
 
 
 class LeaseError(ProbeError):

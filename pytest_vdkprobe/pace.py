@@ -37,7 +37,8 @@ class Errand(NamedTuple):
 class Pace:
     """From `start()` to `close()`; `open_worker` makes one, on the schedule's thread.
 
-    `begin` is told of each slot before it is handed over, on the schedule's thread. With `limit`
+    `begin` is told of each slot before it is handed over, on the schedule's thread; where it says
+    False the slot is missed. With `limit`
     there are so many slots and none is missed: one that finds `at_once` under way waits.
     """
 
@@ -47,7 +48,7 @@ class Pace:
         *,
         interval_s: float,
         open_worker: Callable[[], Worker],
-        begin: Callable[[int, float], None],
+        begin: Callable[[int, float], bool],
         at_once: int,
         limit: int | None = None,
         errands: Sequence[Errand] = (),
@@ -148,7 +149,9 @@ class Pace:
             return slot + 1
         due = start + slot * self.interval_s
         try:
-            self._begin(slot, due)
+            if not self._begin(slot, due):
+                self.missed += 1
+                return slot + 1
             with self._lock:
                 self._busy += 1
                 queue = self._idle.pop() if self._idle else None

@@ -82,32 +82,43 @@ class Journal:
         if self._descriptor is None:
             raise ProbeError(f"The {self._what} is closed.", checked=str(self.path))
         raw = text.encode()
-        self._waiting += b"%s %08x\n" % (raw, zlib.crc32(raw))
+        lines = self._waiting + b"%s %08x\n" % (raw, zlib.crc32(raw))
         if not soon:
-            self.flush()
+            # One that can't be written never was; those that waited go on waiting for room.
+            self._put(self._descriptor, lines)
+            lines = b""
+        self._waiting = lines
 
     def flush(self) -> None:
         """Hand to the kernel what waits."""
-        line, self._waiting = self._waiting, b""
-        if not line or self._descriptor is None:
-            return
+        if self._waiting and self._descriptor is not None:
+            self._put(self._descriptor, self._waiting)
+            self._waiting = b""
+
+    def _put(self, descriptor: int, lines: bytes) -> None:
         at = 0
         try:
-            while at < len(line):
-                at += os.write(self._descriptor, line[at:])
+            while at < len(lines):
+                at += os.write(descriptor, lines[at:])
         except OSError as exc:
             # What went out of the line must not stand before the next one.
             with suppress(OSError):
-                os.ftruncate(self._descriptor, self._written)
+                os.ftruncate(descriptor, self._written)
             raise _unusable(self.path, exc, self._what) from exc
-        self._written += len(line)
+        self._written += len(lines)
 
     def close(self) -> None:
         """Flush it to the disk. May be called again."""
-        if self._descriptor is not None:
+        if self._descriptor is None:
+            return
+        descriptor = self._descriptor
+        try:
             self.flush()
-            os.fsync(self._descriptor)
-            os.close(self._descriptor)
+            os.fsync(descriptor)
+        except OSError as exc:
+            raise _unusable(self.path, exc, self._what) from exc
+        finally:
+            os.close(descriptor)
             self._descriptor = None
 
 
@@ -126,5 +137,6 @@ def _unusable(path: Path, exc: OSError, what: str) -> ProbeError:
         f"The {what} can't be written: {exc.strerror or exc}.",
         seen=f"{type(exc).__name__} at {path}",
         expected="a folder that can be written, with room in it",
-        to_try="make room, or choose another folder (run.report_folder)",
+        to_try="make room, or choose another folder (run.report_folder; of a watch, "
+        "watch.state_folder)",
     )

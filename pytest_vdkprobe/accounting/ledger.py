@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 WHAT = "ledger"
 LONGEST_REASON = 300
-FORGONE = "the probe was restarted while it was under way"
+RESTARTED = "the probe was restarted while it was under way"
+BARRED = "our login was refused where it comes out, while it was under way"
+FORGONE = (RESTARTED, BARRED)
 """Why nothing can be said of what was taken: nobody listened for it all the time."""
 _LETTERS = {"I": "intended", "A": "acknowledged", "R": "refused", "U": "unknown"}
 
@@ -54,7 +56,7 @@ class Ledger:
         self.acknowledged: BitMap64 = BitMap64()
         self.refused: BitMap64 = BitMap64()
         self.forgone: BitMap64 = BitMap64()
-        """Of the unknown ones, those that were acknowledged before the probe was restarted."""
+        """Of the unknown ones, those that were acknowledged, and then nobody listened for."""
         self.reasons: dict[str, str] = {}
         """The first reason for each outcome but acknowledged."""
         self._head = head
@@ -213,7 +215,7 @@ class Ledger:
             self.acknowledged.add_range(start, stop)
         elif letter == "R":
             self.refused.add_range(start, stop)
-        elif reason == FORGONE:
+        elif reason in FORGONE:
             self.forgone.add_range(start, stop)
         if reason:
             self.reasons.setdefault(_LETTERS[letter], reason)

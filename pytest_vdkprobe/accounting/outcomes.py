@@ -20,3 +20,5 @@ class SendResult(NamedTuple):
 
     outcome: Outcome
     reason: str = ""
+    login: bool = False
+    """Whether it was not taken because our login was not."""

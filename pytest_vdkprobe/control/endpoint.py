@@ -17,7 +17,7 @@ import msgspec
 from pytest_vdkprobe.config.filepath import FilePath
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.control.auth import Auth, Shared, build
-from pytest_vdkprobe.control.errors import checked, public_url
+from pytest_vdkprobe.control.errors import ServiceFailure, checked, public_url
 from pytest_vdkprobe.control.exchanges import ExchangeLog
 from pytest_vdkprobe.control.network import Reason, Unanswered
 from pytest_vdkprobe.control.settings import (
@@ -33,6 +33,8 @@ from pytest_vdkprobe.waiting import Deadline
 
 LARGEST_ANSWER = 256 * 1024 * 1024
 """Bytes: one page of what an endpoint has received, megabyte texts and all."""
+REFUSALS = (400, 401, 403)
+"""How token endpoints refuse credentials (RFC 6749, section 5.2)."""
 
 
 class BasicSettings(
@@ -200,6 +202,17 @@ class Endpoint:
                 f"The token endpoint gives no answer: {error.text}.",
                 checked=checked("POST", getattr(self.settings.auth, "url", ""), ""),
                 to_try=error.reason.to_try,
+            ) from None
+        except ServiceFailure as problem:
+            if problem.status not in REFUSALS:
+                raise
+            # It worked once, and an endpoint may be called for months: credentials expire.
+            raise LoginError(
+                problem.what,
+                seen=problem.seen,
+                expected=problem.expected,
+                checked=problem.checked,
+                to_try=f"have the credentials of {self._key}.auth expired, or been withdrawn?",
             ) from None
         except LoginError as problem:
             # The schemes know themselves as those of [control].

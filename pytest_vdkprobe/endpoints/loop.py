@@ -171,7 +171,7 @@ class TaskLoop:
         self._pace.close()
         self._first.close()
 
-    def _begin(self, number: int, due: float) -> None:
+    def _begin(self, number: int, due: float) -> bool:
         """There is a new task; its caller gets it next."""
         created_at = datetime.fromtimestamp(us_of(due) / 1e6, UTC)
         task = Task(number, created_at, due, trace_id(self.run_id, number))
@@ -181,6 +181,7 @@ class TaskLoop:
         if self._instruments is not None:
             self._instruments.created()
             self._stand(self._instruments)
+        return True
 
     def serve(self, number: int, endpoint: Endpoint) -> None:
         """Make the call of a task, and see what comes of it; in the caller's thread."""

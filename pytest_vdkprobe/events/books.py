@@ -8,12 +8,13 @@ than now, since somebody set the clock back; the old ones are put aside.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_vdkprobe import clock
-from pytest_vdkprobe.accounting.ledger import FORGONE, Ledger
+from pytest_vdkprobe.accounting.ledger import BARRED, RESTARTED, Ledger
 from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
 from pytest_vdkprobe.accounting.sightings import Sightings
 from pytest_vdkprobe.errors import ProbeError
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.events.settings import EventsSettings
 
 ASIDE = ".aside"
-TAKEN_OVER = SendResult(Outcome.UNKNOWN, FORGONE)
+TAKEN_OVER = SendResult(Outcome.UNKNOWN, RESTARTED)
+UNHEARD = SendResult(Outcome.UNKNOWN, BARRED)
 
 
 class Books:
@@ -101,11 +103,17 @@ class Books:
         if self._sightings is not None:
             self._sightings.note(observation)
 
+    def forgo(self, seqs: Sequence[int]) -> None:
+        """Of these nothing can be said any more: our login does not let us listen."""
+        self.ledger.settle(seqs, [UNHEARD] * len(seqs))
+
     def close(self) -> None:
         """Flush both to the disk. May be called again."""
         for book in (self._ledger, self._sightings):
-            if book is not None:
-                book.close()
+            # What a full disk has no room for is unknown to who takes over, and not lost.
+            with suppress(ProbeError):
+                if book is not None:
+                    book.close()
 
     def discard(self) -> None:
         """Remove those of a run in which nothing went wrong."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_vdkprobe.accounting.account import shown_ranges
 from pytest_vdkprobe.accounting.latency import Latency
-from pytest_vdkprobe.errors import Finding, GivenUpFailure, NoEvidence, PlatformFailure
+from pytest_vdkprobe.errors import Finding, GivenUpFailure, LoginError, NoEvidence, PlatformFailure
 from pytest_vdkprobe.tracing import trace_id
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class Round:
         listening: tuple[int, int] | None,
         heard_s: float | None,
         missed: int,
+        barred: tuple[BitMap64, str],
+        forgone: BitMap64,
         trouble: Finding | None,
         gave_up: str | None,
         expectation: Expectation,
@@ -51,6 +53,10 @@ class Round:
         self.listening = listening
         self.heard_s = heard_s
         self.missed = missed
+        self.barred, self.barred_by = barred
+        """Events of the round that were not taken because our login was not, and the answer."""
+        self.forgone = forgone
+        """Events of which nothing can be said, for nobody could listen for them."""
         self.trouble = trouble
         self.gave_up = gave_up
         self._expectation = expectation
@@ -78,6 +84,9 @@ class Round:
         when nothing is known yet.
         """
         allowed = self.settings.limits
+        if self.gave_up is not None and self.barred:
+            posts = self.settings.max_consecutive_errors
+            raise self._login_error(f"; {posts} posts in a row failed, so no more are made")
         if self.gave_up is not None:
             raise GivenUpFailure(
                 f"{self.settings.max_consecutive_errors} posts in a row failed, so no more are "
@@ -109,9 +118,12 @@ class Round:
                 f"{self.settings.within_s:g} s",
                 checked=self.place,
             )
+        barred = len(self.barred) > allowed.get("refused", 0)
         try:
-            self.account.require(**{**allowed, "in_flight": NEVER})
+            self.account.require(**{**allowed, **self._not_judged(refused=barred)})
         except Finding as finding:
+            if barred and isinstance(finding, NoEvidence):
+                raise self._login_error() from None
             finding.checked = finding.checked or self.place
             finding.to_try = finding.to_try or (
                 "look these events up where the pipeline logs them; what is no failure is "
@@ -121,12 +133,32 @@ class Round:
             if wrong:
                 finding.seen = f"{finding.seen}\n{self._traces(wrong)}"
             raise
+        if barred:
+            raise self._login_error()
 
     def evidence(self) -> str:
         """What a pass rests on."""
         if self.settled:
             return str(self)
         return f"nothing was due; the last event came {self.heard_s or 0:.1f} s ago"
+
+    def _not_judged(self, *, refused: bool) -> dict[str, int]:
+        """What is under way still, what nobody listened for, and what is told as ours."""
+        forgone = len(self.account.members["unknown"] & self.forgone)
+        found = {"in_flight": NEVER, "unknown": forgone}
+        return {**found, "refused": NEVER} if refused else found
+
+    def _login_error(self, more: str = "") -> LoginError:
+        refused, of = len(self.barred), self.account.sent - self.account.in_flight
+        return LoginError(
+            f"Our login was refused: {refused} of {of} events were not taken{more}.",
+            seen=f"{self.barred_by}\n{self.account}",
+            expected="each event taken",
+            checked=self.place,
+            to_try="have the credentials expired, or been withdrawn? renew what events.target.auth "
+            "names; a watch reads it again on SIGHUP, or restarted where it comes from the "
+            "environment",
+        )
 
     def _heard_lately(self) -> bool:
         limit_s = self.settings.within_s + 2 * self.settings.interval_s

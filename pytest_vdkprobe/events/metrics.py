@@ -7,13 +7,15 @@ to be seen when nothing happens any more is worked out of what is in flight, whe
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_vdkprobe import clock
 from pytest_vdkprobe.accounting.outcomes import Outcome
 
 if TYPE_CHECKING:
+    from pyroaring import BitMap64
+
     from pytest_vdkprobe.accounting.account import Account
     from pytest_vdkprobe.accounting.expectation import Expectation
     from pytest_vdkprobe.events.books import Books
@@ -64,21 +66,20 @@ class EventMetrics:
         self._connected = recorder.gauge("probe_event_listeners_connected_count", app_id=app_id)
         self._missed = recorder.counter("vdkprobe_events_missed_slots_total", check=check)
         self._missed_before = self._missed.value
-        self._base: Mapping[str, float] = {}
         self._books: Books | None = None
 
     def totals(self) -> dict[str, float]:
         """What each counter stands at."""
         return {name: counter.value for name, counter in self._counters.items()}
 
-    def begin(self, books: Books) -> None:
-        """Count from what stood there when these books were begun."""
-        self._base = books.totals
+    def begin(self, books: Books, account: Account | None) -> None:
+        """Count from what stood there when these books were begun, and what they tell since."""
         self._books = books
+        if account is not None:
+            for name, total in self._totals(account).items():
+                self._counters[name].at_least(books.totals.get(name, 0) + total)
         self._flights.restore(())
-        for seq in books.taken_over:
-            # Nobody listened, so it must not show as missing.
-            self._flights.withdrawn(clock.monotonic_of(books.intended_us(seq)))
+        self.forgone(books.taken_over)
 
     def sent(self, at: float) -> None:
         """An event is about to be posted that was due at this moment of the monotonic clock."""
@@ -90,6 +91,12 @@ class EventMetrics:
             self._acked.observe(took_s)
         elif outcome is Outcome.REFUSED:
             self._flights.withdrawn(at)
+
+    def forgone(self, seqs: Iterable[int]) -> None:
+        """Nobody listened for these, so they must not show as missing."""
+        if self._books is not None:
+            for seq in seqs:
+                self._flights.withdrawn(clock.monotonic_of(self._books.intended_us(seq)))
 
     def missed(self, slots: int) -> None:
         """So many slots were missed since this process began."""
@@ -122,25 +129,43 @@ class EventMetrics:
         for name in ("lost", "unknown"):
             for seq in fresh.members[name]:
                 self._flights.given_up(clock.monotonic_of(expectation.intended_us(seq)))
-        self._count(account)
+        now, then = self._totals(account), self._totals(before) if before else {}
+        # One that was lost, and then came, is lost no more, and a counter never goes down: what
+        # counts is how many came into a class, not how many are in it.
+        entered = {
+            "vdkprobe_events_lost_total": fresh.lost,
+            "vdkprobe_events_unknown_total": fresh.unknown,
+            "vdkprobe_events_refused_total": fresh.refused,
+            "probe_events_lost": fresh.lost,
+            "probe_event_post_errors": len(
+                self._post_errors(account) - self._post_errors(before)
+                if before
+                else self._post_errors(account)
+            ),
+        }
+        for name, total in now.items():
+            self._counters[name].inc(max(0, entered.get(name, total - then.get(name, 0))))
 
-    def _count(self, account: Account) -> None:
-        unknown = account.closed_unknown()
-        refused = account.refused
-        not_taken = account.members["unknown"]
-        if self._books is not None:
-            not_taken = not_taken - self._books.ledger.forgone
+    @property
+    def _forgone(self) -> BitMap64:
+        """Of the unknown ones, those that were taken."""
+        assert self._books is not None  # noqa: S101 - begun before anything is counted
+        return self._books.ledger.forgone
+
+    def _totals(self, account: Account) -> dict[str, float]:
         totals: dict[str, float] = {
             f"vdkprobe_events_{name}_total": getattr(account, name) or 0 for name in OURS
         }
-        totals["vdkprobe_events_unknown_total"] = len(unknown)
-        totals |= {
-            "probe_events_posted": account.sent - refused - len(not_taken),
-            "probe_event_post_errors": refused + len(unknown & not_taken),
+        totals["vdkprobe_events_unknown_total"] = len(account.closed_unknown())
+        not_taken = account.members["unknown"] - self._forgone
+        return totals | {
+            "probe_events_posted": account.sent - account.refused - len(not_taken),
+            "probe_event_post_errors": len(self._post_errors(account)),
             "probe_events_received": account.seen,
             "probe_events_lost": account.lost,
             "probe_events_duplicates": account.duplicate,
             "probe_wrong_appid": account.foreign,
         }
-        for name, total in totals.items():
-            self._counters[name].at_least(self._base.get(name, 0) + total)
+
+    def _post_errors(self, account: Account) -> BitMap64:
+        return account.members["refused"] | (account.closed_unknown() - self._forgone)

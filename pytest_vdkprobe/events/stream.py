@@ -12,24 +12,24 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdkprobe import clock
 from pytest_vdkprobe.accounting.account import reconcile
-from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
 from pytest_vdkprobe.accounting.profiles import profile
-from pytest_vdkprobe.errors import Finding, ProbeError
+from pytest_vdkprobe.errors import Finding, LoginError, ProbeError
 from pytest_vdkprobe.events.books import Books
 from pytest_vdkprobe.events.findings import Round
-from pytest_vdkprobe.events.poster import Poster
+from pytest_vdkprobe.events.posting import Posting
 from pytest_vdkprobe.events.table import MOST_ROWS, table
-from pytest_vdkprobe.pace import Pace
 from pytest_vdkprobe.readers.stream import StreamReader
 from pytest_vdkprobe.waiting import Deadline, wait_until
 
 if TYPE_CHECKING:
+    from pyroaring import BitMap64
+
     from pytest_vdkprobe.accounting.account import Account
     from pytest_vdkprobe.accounting.expectation import Expectation
     from pytest_vdkprobe.accounting.observation import Observation
@@ -41,8 +41,6 @@ LOOK_S = 0.1
 """How often a watch looks at a stream; a place that is asked (a database) less often."""
 ASK_S = 2.0
 LOOK_LIMIT_S = 30.0
-POST_LIMIT_S = 120.0
-"""Beyond the target's own limits: for one that has none."""
 CLOSE_S = 5.0
 
 
@@ -68,12 +66,9 @@ class EventStream:
         self.limit = limit
         self.target = make_end("target", books.run_id)
         self.reader = make_end("reader", books.run_id)
-        self.gave_up: str | None = None
-        """Why no more events are posted."""
-        self._profile = profile(settings.profile)
         self._metrics = metrics
-        self._writing = threading.Lock()
-        """Over the ledger, which the schedule and all posters write."""
+        self._posting = Posting(settings, books, self.target, metrics=metrics, limit=limit)
+        self._writing, self._pace = self._posting.writing, self._posting.pace
         self._reading = threading.RLock()
         """Over the reader and what is drawn from it."""
         self._account: Account | None = None
@@ -88,25 +83,21 @@ class EventStream:
         """Number and microseconds of the last that came, for the table."""
         self._say = say
         self._heard_at: float | None = None
-        self._posting = 0
-        self._errors = 0
-        self._opened = self._closed = self._waited = False
+        self._looked_us = 0
+        """When the reader was last able to look."""
+        self._opened = self._waited = False
         self._stopped = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="vdkprobe-events", daemon=True)
-        self._pace = Pace(
-            "vdkprobe-posts",
-            interval_s=settings.interval_s,
-            open_worker=self._poster,
-            begin=self._intend,
-            # A target of one connection posts one after the other.
-            at_once=settings.at_once if hasattr(self.target, "another") else 1,
-            limit=limit,
-        )
 
     @property
     def run_id(self) -> str:
         """The events' `app_id`."""
         return self.books.run_id
+
+    @property
+    def gave_up(self) -> str | None:
+        """Why no more events are posted."""
+        return self._posting.gave_up
 
     @property
     def place(self) -> str:
@@ -124,7 +115,7 @@ class EventStream:
         """Have both ends ready. Raises what has to be mended: LoginError, TransportError ..."""
         if self._opened:
             return
-        columns = self._profile.columns
+        columns = profile(self.settings.profile).columns
         self.target.prepare(columns)
         if isinstance(self.reader, StreamReader):
             self.reader.told = self._hear
@@ -150,7 +141,7 @@ class EventStream:
             self._judged = self.look()
             self._metrics = metrics
         if self._metrics is not None:
-            self._metrics.begin(self.books)
+            self._metrics.begin(self.books, self._account)
         self._pace.start(at=at, first=first)
         if self.limit is None:
             self._watcher.start()
@@ -171,15 +162,21 @@ class EventStream:
                 asked = self._expectation(ahead) if ahead else expectation
                 self._observation = self.reader.observe(asked, deadline=limit)
                 self._trouble = None
+                self._looked_us = now_us
             except Finding as finding:
                 self._trouble = finding
+                if not isinstance(self.reader, StreamReader):
+                    # What was not looked for may lie there all the same.
+                    now_us = self._looked_us
+                elif isinstance(finding, LoginError) and self._listening() is not None:
+                    expectation = self._forgo(expectation)
             observation = self._observation or _nothing()
             account = reconcile(expectation, observation, now_us=now_us)
             arrived, self._arrived = self._arrived, []
             if arrived:
                 self._heard_at = time.monotonic()
                 self._took += [took_us for _, took_us in arrived]
-            self.books.note(observation)
+            self._keep(observation)
             if self._metrics is not None:
                 self._metrics.update(account, self._account, arrived, expectation)
                 self._metrics.missed(self._pace.missed)
@@ -189,6 +186,15 @@ class EventStream:
             self._account = account
             return account
 
+    def _keep(self, observation: Observation) -> None:
+        """Note what was seen; on a full disk that is told, and made up for when there is room."""
+        unwritten = self._posting.trouble
+        try:
+            self.books.note(observation)
+        except ProbeError as problem:
+            unwritten = problem
+        self._trouble = self._trouble or unwritten
+
     def finish(self, *, deadline: Deadline) -> Round:
         """Wait until each of a limited number is settled; at the deadline, as things stand then."""
         quiet: list[Deadline] = []
@@ -197,7 +203,7 @@ class EventStream:
             if deadline.expired or (self._trouble is not None and self._pace.done.is_set()):
                 return True
             open_now = account.in_flight + len(account.open_unknown())
-            if not self._pace.done.is_set() or self._posting or open_now:
+            if not self._pace.done.is_set() or self._posting.under_way or open_now:
                 quiet.clear()
                 return False
             if not quiet:
@@ -247,6 +253,7 @@ class EventStream:
             took, self._took = self._took, []
             before, self._judged = self._judged, now
             account = now.since(before)
+            posting = self._posting
             return Round(
                 self.settings,
                 account,
@@ -257,6 +264,8 @@ class EventStream:
                 listening=self._listening(),
                 heard_s=None if self._heard_at is None else time.monotonic() - self._heard_at,
                 missed=self._pace.missed,
+                barred=(account.members["refused"] & posting.barred, posting.barred_by),
+                forgone=self._forgone(),
                 trouble=self._trouble or _as_finding(self._pace.error),
                 gave_up=self.gave_up,
                 expectation=self._expectation(),
@@ -272,7 +281,7 @@ class EventStream:
         """Post and listen no more. May be called again."""
         self._stopped.set()
         with ExitStack() as stack:
-            stack.callback(self._close_books)
+            stack.callback(self._posting.close)
             stack.callback(self.reader.close)
             stack.callback(self.target.close)
             self._pace.close()
@@ -280,53 +289,6 @@ class EventStream:
                 self._watcher.join(CLOSE_S)
                 # What came until now is noted, so that a process that takes over knows it.
                 self.look()
-
-    def _close_books(self) -> None:
-        with self._writing:
-            self._closed = True
-            self.books.close()
-
-    # Posting
-
-    def _poster(self) -> Poster:
-        another = getattr(self.target, "another", None)
-        if another is None:
-            return Poster(self._post, self.target, own=False)
-        return Poster(self._post, another(), own=True)
-
-    def _intend(self, slot: int, _due: float) -> None:
-        with self._writing:
-            self.books.ledger.intend(range(slot, slot + 1))
-            self._posting += 1
-        if self._metrics is not None:
-            self._metrics.sent(clock.monotonic_of(self._intended_us(slot)))
-
-    def _post(self, target: Any, slot: int) -> None:
-        """Post one event, once, and note what became of that."""
-        intended_us = self._intended_us(slot)
-        record = self._profile.make(self.run_id, slot, sent_at_us=intended_us)
-        try:
-            (result,) = target.send([record], deadline=Deadline.after(POST_LIMIT_S))
-        except Exception as exc:  # noqa: BLE001 - a bug of a target must not end the schedule
-            result = SendResult(Outcome.UNKNOWN, f"{type(exc).__name__}: {exc}")
-        took_s = (clock.now_us() - intended_us) / 1e6
-        with self._writing:
-            self._posting -= 1
-            if self._closed:
-                return  # an open post is unknown in the books, and stays so
-            self.books.ledger.settle([slot], [result], soon=True)
-            good = result.outcome is Outcome.ACKNOWLEDGED
-            self._errors = 0 if good else self._errors + 1
-            if self._errors >= self.settings.max_consecutive_errors and self.gave_up is None:
-                self.gave_up = result.reason or str(result.outcome)
-                self._pace.stop()
-        if self._metrics is not None:
-            self._metrics.posted(
-                clock.monotonic_of(intended_us), took_s=took_s, outcome=result.outcome
-            )
-
-    def _intended_us(self, slot: int) -> int:
-        return self.books.intended_us(slot)
 
     # Receiving
 
@@ -361,7 +323,8 @@ class EventStream:
 
     def _expectation(self, ahead: int = 0) -> Expectation:
         with self._writing:
-            self.books.ledger.flush()
+            with suppress(ProbeError):  # a full disk: whoever posts next tells
+                self.books.ledger.flush()
             return self.books.ledger.expectation(
                 within_s=self.settings.within_s,
                 late_s=self.settings.late_s,
@@ -369,13 +332,29 @@ class EventStream:
                 ahead=ahead,
             )
 
-    def _overdue(self, account: Account) -> Any:
-        """Those in flight that were due by now."""
-        from pyroaring import BitMap64  # noqa: PLC0415 - only who accounts loads it
-
+    def _overdue(self, account: Account) -> BitMap64:
+        """Those in flight that were due by now, if anybody listened for them."""
         due = self._expectation().due_before(clock.now_us())
         open_now = account.members["in_flight"] | account.open_unknown()
-        return open_now & BitMap64(range(due))
+        return (open_now & _numbers(range(due))) - self._forgone()
+
+    def _forgone(self) -> BitMap64:
+        with self._writing:
+            return self.books.ledger.forgone.copy()
+
+    def _forgo(self, expectation: Expectation) -> Expectation:
+        """Our login does not let us listen: what is under way is not lost by anybody."""
+        seen = _numbers() if self._observation is None else self._observation.seen
+        account = self._account
+        lost = _numbers() if account is None else account.members["lost"]
+        under_way = expectation.acknowledged - seen - lost
+        with self._writing:
+            if not under_way:
+                return expectation
+            self.books.forgo(list(under_way))
+        if self._metrics is not None:
+            self._metrics.forgone(under_way)
+        return self._expectation()
 
     def _listening(self) -> tuple[int, int] | None:
         """How many listen, of how many; None where a reader has none."""
@@ -392,9 +371,13 @@ def _as_finding(exc: Exception | None) -> Finding | None:
     return ProbeError(f"A bug of ours ended the stream of events: {type(exc).__name__}: {exc}")
 
 
-def _nothing() -> Observation:
+def _numbers(given: Iterable[int] = ()) -> BitMap64:
     from pyroaring import BitMap64  # noqa: PLC0415 - only who accounts loads it
 
+    return BitMap64(given)
+
+
+def _nothing() -> Observation:
     from pytest_vdkprobe.accounting.observation import Observation  # noqa: PLC0415 - as above
 
-    return Observation(late=BitMap64(), reordered=0)
+    return Observation(late=_numbers(), reordered=0)

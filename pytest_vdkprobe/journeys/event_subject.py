@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pytest_vdkprobe.errors import ConfigError, GivenUpFailure
+from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.journeys.cleanup import sweep_ends_once
 from pytest_vdkprobe.routes.kinds import SIDES
 from pytest_vdkprobe.routes.problems import EXAMPLES
@@ -60,12 +60,9 @@ class Events:
 
     def require(self, found: Round) -> None:
         """Judge a round; one in which the posting was given up ends a watch."""
-        try:
-            found.require()
-        except GivenUpFailure as finding:
-            if self._run.step is not None:
-                self._run.step.attach("gave_up", {"reason": finding.what})
-            raise
+        if found.gave_up is not None and self._run.step is not None:
+            self._run.step.attach("gave_up", {"reason": found.gave_up})
+        found.require()
 
     def remove(self) -> list[str]:
         """Delete what the two ends created for this run; a watch goes on using it."""

@@ -59,12 +59,14 @@ EVENTS = (
             "late_total": "Events that came out after the SLA, before they were given up.",
             "lost_total": "Events acknowledged and not seen when their last window closed.",
             "refused_total": "Events that the pipeline refused to take, and that did not come out.",
-            "unknown_total": "Events whose sending ended without an answer, never seen.",
+            "unknown_total": "Events not seen of which nothing can be said: no answer to their "
+            "sending, or nobody to listen (a restart, a refused login).",
             "duplicate_total": "Further arrivals of events that had come out already.",
             "reordered_total": "Events that came out after one that was sent later.",
             "corrupted_total": "Events that came out changed; delivered or late as well.",
             "foreign_total": "Events that came out and are nobody's that this probe sent.",
-            "missed_slots_total": "Events never sent: the one before was still being sent then.",
+            "missed_slots_total": "Events never sent: too many were being sent still, or the disk "
+            "was full and none could be noted.",
         },
         "vdkprobe_events_",
     ),

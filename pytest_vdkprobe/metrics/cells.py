@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from pytest_vdkprobe.errors import ProbeError
 from pytest_vdkprobe.processes import boot_id
 
 _HEAD = struct.Struct("=8s40sQ")
@@ -111,7 +112,18 @@ class Cells:
     def _mapped(self, size: int) -> mmap.mmap:
         if self._file is None:
             return mmap.mmap(-1, size)
-        os.ftruncate(self._file, size)
+        # With its blocks: writing to one that a full disk has no room for would kill us by SIGBUS.
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(self._file, 0, size)
+            else:
+                os.ftruncate(self._file, size)
+        except OSError as exc:
+            raise ProbeError(
+                f"Metrics can't be kept: {exc.strerror or exc}.",
+                seen=f"{type(exc).__name__} at {self.path}",
+                to_try="make room, or choose another folder: watch.state_folder",
+            ) from exc
         return mmap.mmap(self._file, size)
 
     def _make_room(self, end: int) -> None:

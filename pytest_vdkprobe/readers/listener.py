@@ -31,6 +31,10 @@ LONGEST_PAUSE_S = 30.0
 LARGEST_MESSAGE = 16 * 1024 * 1024
 THROWN_OUT_S = 0.2
 """A connection that ends sooner than this, with nothing heard, was none."""
+LOGIN_STATUSES = (401, 403)
+LOGIN_CODES = (1008, 3000, 3003)
+"""How a server closes a connection whose token has expired or been withdrawn: a violated policy
+(RFC 6455, section 7.4.1), unauthorized and forbidden (IANA's registry of close codes)."""
 JOIN_S = 5.0
 CLOSE_S = 1.0
 
@@ -93,11 +97,14 @@ class Token:
         if answer.status == 401:
             endpoint.refresh_login()
         if not 200 <= answer.status < 300:
-            raise LoginError(
+            kind = LoginError if answer.status < 500 else ProbeError
+            raise kind(
                 f"The authorizer gives no token: {status_line(answer.status)}.",
                 seen=excerpt(answer.body) or "an empty answer",
                 checked=endpoint.place,
-                to_try="check reader.authorizer: its url and auth",
+                to_try="check reader.authorizer: its url and auth"
+                if kind is LoginError
+                else "is the authorizer up? listeners need it each time that they connect anew",
             )
         try:
             found = msgspec.json.decode(answer.body)
@@ -121,8 +128,11 @@ class Connection:
         self.place = public_url(settings.url)
         self._token = token
 
-    def open(self) -> ClientConnection:
-        """A connection. Raises what `websockets` does, and LoginError of the authorizer."""
+    def open(self) -> tuple[ClientConnection, Secret | None]:
+        """A connection and the token that let us in.
+
+        Raises what `websockets` does, and LoginError of the authorizer.
+        """
         from websockets.exceptions import InvalidStatus  # noqa: PLC0415 - 40 ms, for who listens
         from websockets.sync.client import connect  # noqa: PLC0415 - as above
 
@@ -140,11 +150,15 @@ class Connection:
                 logger=_silent(),
             )
             # Entered by hand, since whoever listens closes it; some versions warn otherwise.
-            return connection.__enter__()
+            return connection.__enter__(), token
         except InvalidStatus as exc:
-            if exc.response.status_code in (401, 403):
-                self._token.refuse(token)
+            if about_login(exc):
+                self.refuse(token)
             raise
+
+    def refuse(self, token: Secret | None) -> None:
+        """The server takes this token no more."""
+        self._token.refuse(token)
 
     def close(self) -> None:
         """Give back what the authorizer's connections are."""
@@ -192,6 +206,8 @@ class Listener:
         """Tries in a row that failed."""
         self.trouble = ""
         """Why the last one did, or how the last connection ended."""
+        self.barred = False
+        """Whether that was for our login."""
         self.ends = 0
         """Connections that ended by themselves."""
         self.heard = 0
@@ -201,6 +217,7 @@ class Listener:
         self._add = add
         self._start_after_s = start_after_s
         self._socket: ClientConnection | None = None
+        self._token: Secret | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(
             target=self._run, name=f"vdkprobe-listener-{number + 1}", daemon=True
@@ -210,7 +227,7 @@ class Listener:
         """Connect now, or raise what has to be mended: LoginError, TransportError."""
         self.begun = True
         try:
-            self._socket = self._connection.open()
+            self._socket, self._token = self._connection.open()
         except Exception as exc:  # noqa: BLE001 - told apart below
             self._refused(exc)
         self.connected = True
@@ -263,9 +280,9 @@ class Listener:
         self.begun = True
         while self._socket is None and not self._stopped.is_set():
             try:
-                self._socket = self._connection.open()
+                self._socket, self._token = self._connection.open()
             except Exception as exc:  # noqa: BLE001 - whatever it is, the next try may work
-                self.trouble = _told(exc)
+                self.trouble, self.barred = _told(exc), about_login(exc)
                 self._failed()
 
     def _listen(self) -> None:
@@ -287,13 +304,15 @@ class Listener:
         except (ConnectionClosed, OSError) as exc:
             if not self._stopped.is_set():
                 self.ends += 1
-                self.trouble = _told(exc)
+                self.trouble, self.barred = _told(exc), about_login(exc)
+                if self.barred:
+                    self._connection.refuse(self._token)
         finally:
             # Whoever stops us may find no socket to close any more.
             socket.close()
         self.connected = False
         self._socket = None
-        if self.heard == heard_before and not silent.expired:
+        if self.heard == heard_before and (self.barred or not silent.expired):
             # Let in and thrown out: as good as refused.
             self._failed()
         else:
@@ -312,7 +331,7 @@ class Listener:
         place = self._connection.place
         if isinstance(exc, Finding):
             raise exc
-        if isinstance(exc, InvalidStatus) and exc.response.status_code in (401, 403):
+        if isinstance(exc, InvalidStatus) and about_login(exc):
             raise LoginError(
                 f"The websocket refused us: {_told(exc)}.",
                 checked=place,
@@ -329,6 +348,17 @@ class Listener:
             checked=place,
             to_try="check the address: host, port and path (reader.url)",
         ) from exc
+
+
+def about_login(exc: BaseException) -> bool:
+    """Whether a connection failed or ended because the server did not take our login."""
+    from websockets.exceptions import ConnectionClosed, InvalidStatus  # noqa: PLC0415 - as above
+
+    if isinstance(exc, InvalidStatus):
+        return exc.response.status_code in LOGIN_STATUSES
+    if isinstance(exc, ConnectionClosed):
+        return exc.rcvd is not None and exc.rcvd.code in LOGIN_CODES
+    return isinstance(exc, LoginError)
 
 
 def _told(exc: BaseException) -> str:  # noqa: PLR0911 - one line for each kind

@@ -18,7 +18,7 @@ import msgspec
 from pytest_vdkprobe.accounting.stream import Arrival
 from pytest_vdkprobe.config.filepath import FilePath
 from pytest_vdkprobe.config.secretref import SecretRef
-from pytest_vdkprobe.errors import PlatformFailure
+from pytest_vdkprobe.errors import LoginError, PlatformFailure
 from pytest_vdkprobe.readers.listener import Authorizer, Connection, Listener, Token
 from pytest_vdkprobe.readers.stream import StreamReader, arrival, decode
 from pytest_vdkprobe.secrets import REDACTOR
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.records import ColumnType
 
 LOOK_S = 0.2
+BARRED_TRIES = 2
+"""Refusals in a row until our login is the finding: the first may be of a token that expired, and
+the next is with another one where an authorizer is asked."""
 REMEMBERED = 20_000
 """Copies of which it is known how many there were: memory stays flat where all come twice."""
 
@@ -53,7 +56,8 @@ class WebsocketReaderSettings(
     """Added to the address, beside the token."""
     token: SecretRef | None = None
     authorizer: Authorizer | None = None
-    """Where to get a token instead; it is asked again when the websocket refuses one."""
+    """Where to get a token instead; it is asked again when the websocket refuses one, or closes a
+    connection because of it."""
     token_parameter: str = "webhook_token"  # noqa: S105 - a parameter's name
     listeners: int = 2
     stagger_s: float = 15.0
@@ -162,6 +166,19 @@ class WebsocketReader(StreamReader[tuple[int, "str | bytes"]]):
                 raise listener.error
         tried = [listener for listener in self._listeners if listener.begun]
         if not self.connected and all(
+            listener.barred and listener.failures >= BARRED_TRIES for listener in tried
+        ):
+            raise LoginError(
+                f"The websocket {self.place} takes our login no more.",
+                seen=f"{tried[0].failures} tries in a row were refused, the last: "
+                f"{tried[0].trouble}",
+                expected="to be let in, as before",
+                checked=self.place,
+                to_try="has the token expired, or been withdrawn? renew what reader.token or "
+                "reader.authorizer names; a watch reads it again on SIGHUP, or restarted where it "
+                "comes from the environment",
+            )
+        if not self.connected and all(
             listener.failures >= self.settings.tries for listener in tried
         ):
             raise PlatformFailure(
@@ -169,7 +186,7 @@ class WebsocketReader(StreamReader[tuple[int, "str | bytes"]]):
                 seen=f"{tried[0].failures} tries in a row failed, the last: {tried[0].trouble}",
                 expected="a connection, as there was before",
                 checked=self.place,
-                to_try="is the websocket's service up, and has the token expired?",
+                to_try="is the websocket's service up?",
             )
 
     def _arrivals(self, item: tuple[int, str | bytes], arrived_at_us: int) -> Iterable[Arrival]:

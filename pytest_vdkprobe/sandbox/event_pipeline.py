@@ -25,6 +25,8 @@ LATE_S = 3.0
 CLOSE_AFTER_S = 1.0
 WEBHOOK_LIFE = timedelta(days=730)
 GOING_AWAY = 1001
+POLICY = 1008
+"""Codes of RFC 6455, section 7.4.1."""
 """RFC 6455, section 7.4.1."""
 
 Event = dict[str, object]
@@ -91,6 +93,7 @@ class EventPipeline:
             return
         await socket.accept()
         closes = self._faults.lie("events-closes", dataset)
+        expires = self._faults.lie("events-expires", dataset)
         queue: asyncio.Queue[bytes] = asyncio.Queue()
         self._listeners[dataset].add(queue)
         tasks = [
@@ -98,8 +101,9 @@ class EventPipeline:
             asyncio.ensure_future(_hand_on(queue, socket)),
         ]
         limit_s = None
-        if closes is not None:
-            limit_s = CLOSE_AFTER_S if closes.delay_s is None else closes.delay_s
+        ending = expires or closes
+        if ending is not None:
+            limit_s = CLOSE_AFTER_S if ending.delay_s is None else ending.delay_s
         try:
             done, _ = await asyncio.wait(
                 tasks, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED
@@ -109,7 +113,10 @@ class EventPipeline:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        if not done:
+        if not done and expires is not None:
+            self._webhooks.pop(socket.query_params.get("webhook_token", ""), None)
+            await socket.close(POLICY, "token expired")
+        elif not done:
             await socket.close(GOING_AWAY)
 
     def _refusal(self, call: Call) -> Answer | None:

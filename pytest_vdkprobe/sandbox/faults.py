@@ -116,6 +116,8 @@ EVENT_LIES = {
     "events-foreign": "before an event, one of another app is delivered",
     "events-truncates": "the body of an event's record is delivered without its second half",
     "events-closes": "each listener's connection is closed after `delay_s`, a second by default",
+    "events-expires": "a listener's token expires after `delay_s`, a second by default: its "
+    "connection is closed with code 1008, and only another token is let in",
     "events-silent": "listeners are accepted, and nothing is ever delivered to them",
     "events-refuses-listeners": "a listener is refused, as with a token that has expired",
 }

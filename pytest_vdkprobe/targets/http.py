@@ -28,7 +28,7 @@ from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
 from pytest_vdkprobe.control.endpoint import Endpoint, EndpointSettings
 from pytest_vdkprobe.control.errors import excerpt, status_line
 from pytest_vdkprobe.control.network import Reason, Unanswered
-from pytest_vdkprobe.errors import Finding
+from pytest_vdkprobe.errors import Finding, LoginError
 from pytest_vdkprobe.records import wire_json
 from pytest_vdkprobe.tracing import HEADER, traceparent
 
@@ -164,7 +164,8 @@ class HttpTarget:
             return SendResult(outcome, error.text)
         except Finding as problem:
             # The login is got before the records are sent.
-            return SendResult(Outcome.REFUSED, f"not sent: {problem.what}")
+            login = isinstance(problem, LoginError)
+            return SendResult(Outcome.REFUSED, f"not sent: {problem.what}", login)
         if answer.status == 401:
             self._endpoint.refresh_login()
         return outcome_of(answer)
@@ -197,7 +198,7 @@ def outcome_of(answer: Answer) -> SendResult:
     if answer.body:
         said += f": {excerpt(answer.body, 120)}"
     outcome = Outcome.REFUSED if 400 <= answer.status < 500 else Outcome.UNKNOWN
-    return SendResult(outcome, said)
+    return SendResult(outcome, said, login=answer.status in (401, 403))
 
 
 ACKNOWLEDGED = SendResult(Outcome.ACKNOWLEDGED)

@@ -31,7 +31,13 @@ Metrics = dict[str, float]
 def watch(sandbox: Sandbox, folder: Path) -> Watch:
     """A watch of the sandbox's pipeline, with quick rounds."""
     folder.mkdir(exist_ok=True)
-    entry = table(sandbox, interval_s=INTERVAL_S, within_s=SLA_S, late_s=2.0)
+    entry = table(
+        sandbox,
+        interval_s=INTERVAL_S,
+        within_s=SLA_S,
+        late_s=2.0,
+        max_consecutive_errors=10**6,
+    )
     tables = {
         "events": [entry],
         "watch": {"interval_s": 1.0, "state_folder": str(folder / "state")},
@@ -157,3 +163,20 @@ def test_what_never_started_is_seen_within_the_sla(tmp_path: Path) -> None:
             assert now[f"vdkprobe_last_success_timestamp_seconds{CHECK}"] == 0
             assert now[f"vdkprobe_events_last_arrival_timestamp_seconds{CHECK}"] == 0
             watching.wait_for("events[pipeline]  FAIL")
+
+
+def test_withdrawn_credentials_are_told_by_their_cause_and_not_as_a_loss(tmp_path: Path) -> None:
+    with Sandbox(executor="instant") as sandbox, watch(sandbox, tmp_path) as watching:
+        watching.wait_for("events[pipeline]  PASS")
+        watched = Watched(sandbox, watching)
+        good = sandbox.tokens.client_secret
+        sandbox.tokens.client_secret = "another"
+        sandbox.tokens.revoke()
+        refused = 'vdkprobe_errors_total{cause="login",check="events[pipeline]"}'
+        took_s = watched.seconds_until("the refused login", lambda now: now[refused] > 0)
+        print(f"refused login: seen after {took_s:.2f} s")
+        watching.wait_for("PASS -> ERROR")
+        assert "Our login was refused" in watching.output
+        sandbox.tokens.client_secret = good
+        watching.wait_for("ERROR -> PASS")
+        assert watching.metrics()[f"vdkprobe_events_lost_total{CHECK}"] == 0

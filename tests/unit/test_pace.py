@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 from pytest_vdkprobe.pace import Errand, Pace
@@ -48,13 +48,19 @@ class Served:
 
 @contextmanager
 def pace(
-    served: Served, *, interval_s: float, limit: int | None = None, at_once: int = 8, **more: object
+    served: Served,
+    *,
+    interval_s: float,
+    limit: int | None = None,
+    at_once: int = 8,
+    begin: Callable[[int, float], bool] = lambda _slot, _due: True,
+    **more: object,
 ) -> Iterator[Pace]:
     made = Pace(
         "test",
         interval_s=interval_s,
         open_worker=served.open,
-        begin=lambda _slot, _due: None,
+        begin=begin,
         at_once=at_once,
         limit=limit,
         **more,  # type: ignore[arg-type]
@@ -151,3 +157,13 @@ def test_an_errand_that_breaks_ends_the_schedule_and_says_so() -> None:
         made.start()
         assert made.done.wait(LIMIT_S)
         assert str(made.error) == "no"
+
+
+def test_slot_that_can_not_begin_is_missed_and_the_schedule_goes_on() -> None:
+    served = Served()
+    with pace(served, interval_s=0.005, begin=lambda slot, _due: slot >= 3) as made:
+        made.start()
+        served.wait_for(2)
+        assert served.slots[0] >= 3
+        assert made.missed >= 3
+        assert made.error is None

@@ -14,8 +14,8 @@ class Socket:
         self.listener: Listener
         self.closed = False
 
-    def open(self) -> Any:
-        return self
+    def open(self) -> tuple[Any, None]:
+        return self, None
 
     def recv(self) -> str:
         self.listener.stop()
