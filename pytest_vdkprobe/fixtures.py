@@ -136,7 +136,7 @@ def vdk_control(
     """
     from pytest_vdkprobe.control.client import ControlClient  # noqa: PLC0415 - loads requests
     from pytest_vdkprobe.journeys.cleanup import sweep_before  # noqa: PLC0415 - inert unless used
-    from pytest_vdkprobe.leases import Renewer  # noqa: PLC0415 - inert unless used
+    from pytest_vdkprobe.renewing import Renewer  # noqa: PLC0415 - inert unless used
 
     with (
         ControlClient(

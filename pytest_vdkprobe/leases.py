@@ -13,7 +13,6 @@ whose sweeper died is claimed again in the same way.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import stat
@@ -23,7 +22,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 from urllib.parse import quote, unquote
 
 import msgspec
@@ -34,7 +33,6 @@ from pytest_vdkprobe.processes import Process, boot_id, host_name
 
 TTL_S = 900.0
 """How long a lease outlives its holder in the eyes of another machine."""
-RENEWALS_PER_TTL = 4
 LARGEST_NOTE_BYTES = 64 * 1024
 
 _FILE = re.compile(
@@ -43,8 +41,6 @@ _FILE = re.compile(
 )
 _HOST = re.compile(r"(?:\[[^]@]*\]|[^:@\[\]]*)(?::[0-9]*)?")
 _MARK = re.compile(r"\[vdkprobe lease ([0-9a-f]{12,64})\]")
-
-_log = logging.getLogger(__name__)
 
 
 class LeaseState(StrEnum):
@@ -104,6 +100,7 @@ class Lease:
         self.host = note.host
         self.created_at = note.created_at
         self.path = path
+        self._note = note
         self._store = store
         self._expiry = expiry
         self._claimant = claimant
@@ -128,6 +125,10 @@ class Lease:
         if runs is None:
             runs = self._expiry > time.time()
         return LeaseState.ALIVE if runs else LeaseState.STALE
+
+    def add(self, **where: str) -> None:
+        """Write down by what the object is told, which is known only now that it is there."""
+        self._store._add(self, where)
 
     def claim(self) -> bool:
         """Take it over for sweeping; False if it is not stale, or somebody else was quicker.
@@ -190,6 +191,14 @@ class LeaseStore:
         with self._lock:
             self._held[note.id] = lease
         return lease
+
+    def _add(self, lease: Lease, where: Mapping[str, str]) -> None:
+        lease._note = msgspec.structs.replace(lease._note, where={**lease.where, **where})
+        lease.where = lease._note.where
+        try:
+            write_durably(lease.path, msgspec.json.encode(lease._note), modified=lease._expiry)
+        except OSError as exc:
+            raise self._unusable(f"The lease {lease.id} can't be written", exc) from exc
 
     def renew(self) -> list[Lease]:
         """Push the expiry of this process's leases ahead; returns those that are no longer there.
@@ -327,44 +336,6 @@ class LeaseStore:
             to_try="make room, correct its permissions, or choose another folder for the leases;"
             " nothing was created without one",
         )
-
-
-class Renewer:
-    """A thread that keeps a store's leases alive; a trouble is logged once and does not end it."""
-
-    def __init__(self, store: LeaseStore) -> None:
-        self._store = store
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
-        self.error: Exception | None = None
-
-    def __enter__(self) -> Self:
-        # A daemon: a run that ends without closing it must not wait for the next renewal.
-        self._thread = threading.Thread(target=self._renew, name="vdkprobe-leases", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Stop renewing. May be called again."""
-        self._stopped.set()
-        if self._thread is not None:
-            self._thread.join(timeout=5)
-
-    def _renew(self) -> None:
-        while not self._stopped.wait(self._store.ttl_s / RENEWALS_PER_TTL):
-            try:
-                lost = self._store.renew()
-            except LeaseError as exc:
-                if self.error is None:
-                    _log.warning("%s", exc)
-                self.error = exc
-                continue
-            self.error = None
-            for lease in lost:
-                _log.warning("%r vanished from %s", lease, self._store.folder)
 
 
 def marked_leases(text: str) -> list[str]:

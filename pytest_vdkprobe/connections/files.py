@@ -8,6 +8,7 @@ that the end of each is found without reading its inside. `lines` is one object 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,10 @@ Layout = Literal["vdk", "lines"]
 
 INDENT = 4
 """As vdk-ingest-file writes: `json.dumps(payload, indent=4)`."""
+INODE = "inode"
+"""In a lease's `where`: the file's number."""
+HEAD = 1 << 16
+"""Bytes in which a file of records has shown whose they are."""
 END_OF_INDENTED = b"\n}"
 START_OF_INDENTED = b'{\n    "'
 
@@ -129,6 +134,8 @@ class OwnFile:
                     self._folders.append(folder)
             self.path.touch(mode=0o600, exist_ok=False)
             self._created = True
+            if self._lease is not None:
+                self._lease.add(**{INODE: str(self.path.stat().st_ino)})
         except FileExistsError:
             # Somebody was quicker: it is theirs.
             self.remove()
@@ -157,12 +164,40 @@ class OwnFile:
             self._lease = None
 
 
-def remove_file(path: Path, *, made: str | None) -> None:
-    """Delete a file that a run created, and its folders up to `made` if they are empty by now."""
+def remove_file(lease: Lease) -> bool:
+    """Delete the file that a lease names, and the folders made for it if they are empty by now.
+
+    False where another has its name by now, which is left.
+    """
+    path = Path(lease.name)
+    if path.exists() and not _is_ours(path, lease):
+        return False
     _delete(path)
-    if made is not None:
+    if (made := lease.where.get("folder")) is not None:
         topmost = Path(made)
         _remove_empty(each for each in path.parents if each.is_relative_to(topmost))
+    return True
+
+
+def _is_ours(path: Path, lease: Lease) -> bool:
+    """Whether this is the file that the run made: with its number, and of records of the run.
+
+    Numbers are given again, and a file may be empty, so neither tells alone.
+    """
+    try:
+        with path.open("rb") as file:
+            inode, begin = str(os.fstat(file.fileno()).st_ino), file.read(HEAD)
+    except OSError as exc:
+        raise ProbeError(
+            f"The file {path}, which a run may have created, can't be read: {exc.strerror}.",
+            to_try="remove it by hand",
+        ) from exc
+    known = lease.where.get(INODE)
+    if known not in (None, inode):
+        return False
+    if begin:
+        return lease.run_id.encode() in begin
+    return known is not None or lease.run_id in lease.name
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:

@@ -7,7 +7,9 @@ A broker confirms a create or delete before its own metadata shows it, so both a
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import msgspec
 
@@ -21,11 +23,16 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.leases import Lease, LeaseStore
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
+TOPIC_ID = "topic_id"
+"""In a lease's `where`: the id that the brokers gave the topic, so that no namesake is deleted."""
 LIMIT_S = 30.0
 """How long a topic or group may take to appear or to go."""
 LONGEST_POLL_S = 0.5
 LIMIT_MS = int(LIMIT_S * 1000)
 READY = "ready"
+NAMESAKE = "a namesake"
+TOPIC = "topic"
+"""In the lease of a group: which topic it reads."""
 LARGEST_BYTES = 16 * 1024 * 1024
 """Above any message of ours: how large is too large is the broker's to say."""
 
@@ -117,7 +124,9 @@ class OwnTopic:
         }
         self._created = True
         try:
-            admin.create_topics(wanted, timeout_ms=LIMIT_MS)
+            made = admin.create_topics(wanted, timeout_ms=LIMIT_MS)["topics"][0]
+            if self._lease is not None and (topic_id := made.get("topic_id")) is not None:
+                self._lease.add(**{TOPIC_ID: str(topic_id)})
         except errors.TopicAlreadyExistsError:
             # Somebody was quicker: it is theirs.
             self._forget()
@@ -132,7 +141,8 @@ class OwnTopic:
     def remove(self) -> None:
         """Delete what `ensure` created, see it gone, release its lease. May be called again."""
         if self._created:
-            remove_topic(self._clients, self._topic)
+            told = self._lease.where if self._lease is not None else {}
+            remove_topic(self._clients, self._topic, topic_id=told.get(TOPIC_ID))
             self._forget()
 
     def _forget(self) -> None:
@@ -145,9 +155,12 @@ class OwnTopic:
 class OwnGroup:
     """One consumer group: used, and removed by us if it was not there before."""
 
-    def __init__(self, clients: KafkaClients, group: str, *, leases: LeaseStore | None) -> None:
+    def __init__(
+        self, clients: KafkaClients, group: str, *, topic: str, leases: LeaseStore | None
+    ) -> None:
         self._clients = clients
         self._group = group
+        self._topic = topic
         self._leases = leases
         self._lease: Lease | None = None
         self._ours = False
@@ -166,7 +179,8 @@ class OwnGroup:
         if self._group in known:
             return
         if self._leases is not None:
-            self._lease = self._leases.take("group", self._group, where={"kafka": place})
+            where = {"kafka": place, TOPIC: self._topic}
+            self._lease = self._leases.take("group", self._group, where=where)
         self._ours = True
 
     def remove(self) -> None:
@@ -179,30 +193,34 @@ class OwnGroup:
             self._lease = None
 
 
-def remove_topic(clients: KafkaClients, topic: str) -> None:
-    """Delete a topic and return when it is gone; one that is not there is gone already.
+def remove_topic(clients: KafkaClients, topic: str, *, topic_id: str | None = None) -> bool:
+    """Delete a topic, the one with this id if that is given, and return when it is gone.
 
+    One that is not there is gone already; False where another has its name by now, which is left.
     Raises WaitFailure when it stays, ProbeError when it may not be deleted.
     """
     errors = driver().errors
     admin = clients.admin()
+    gone = (errors.UnknownTopicOrPartitionError, errors.UnknownTopicIdError)
+
     try:
         try:
-            admin.delete_topics([topic], timeout_ms=LIMIT_MS)
-        except errors.UnknownTopicOrPartitionError:
+            admin.delete_topics([UUID(topic_id) if topic_id else topic], timeout_ms=LIMIT_MS)
+        except gone:
             pass
         except errors.KafkaError as exc:
             place = clients.connection.place
             raise refused(f"The topic {topic} can't be deleted", exc, place) from exc
-        wait_until(
+        left = wait_until(
             f"topic {topic} gone",
-            lambda: _state(admin, topic),
-            done=lambda state: not state,
+            lambda: _state(admin, topic, topic_id),
+            done=lambda state: state in ("", NAMESAKE),
             deadline=Deadline.after(LIMIT_S, "the time for a topic to go"),
             describe=lambda state: state or "gone",
             longest_pause_s=LONGEST_POLL_S,
             checked=clients.connection.place,
         )
+        return left.value != NAMESAKE
     finally:
         admin.close()
 
@@ -240,8 +258,44 @@ def _delete_group(admin: KafkaAdminClient, group: str) -> str:
         return type(exc).__name__
 
 
-def _state(admin: KafkaAdminClient, topic: str) -> str:
-    """`ready`, what it still lacks, or nothing for a topic that is not there."""
+def remove_leased(clients: KafkaClients, lease: Lease) -> bool:
+    """Delete the topic or group that a lease names, if it is that one; return when it is gone.
+
+    False where it may be a namesake, which is left. A name with the run's id in it is nobody
+    else's. Of another name a topic is told by its id, and a group by the one topic that it reads.
+    """
+    own_name = lease.run_id in lease.name
+    if lease.kind == "topic":
+        topic_id = lease.where.get(TOPIC_ID)
+        if topic_id is None and not own_name:
+            # Its run was killed as it created it, or just before.
+            with closing(clients.admin()) as admin:
+                return not _state(admin, lease.name)
+        return remove_topic(clients, lease.name, topic_id=topic_id)
+    if not own_name and not _read_topics(clients, lease.name) <= {lease.where.get(TOPIC)}:
+        return False
+    remove_group(clients, lease.name)
+    return True
+
+
+def _read_topics(clients: KafkaClients, group: str) -> set[str]:
+    """The topics in which a group has a position."""
+    errors = driver().errors
+    try:
+        with closing(clients.admin()) as admin:
+            return {str(each.topic) for each in admin.list_group_offsets(group).get(group, ())}
+    except errors.GroupIdNotFoundError:
+        return set()
+    except errors.KafkaError as exc:
+        place = clients.connection.place
+        raise refused(f"The group {group} can't be looked at", exc, place) from exc
+
+
+def _state(admin: KafkaAdminClient, topic: str, topic_id: str | None = None) -> str:
+    """`ready`, what it still lacks, or nothing for a topic that is not there.
+
+    `a namesake` for one with another id than `topic_id`.
+    """
     errors = driver().errors
     found = [each for each in admin.describe_topics([topic]) if each.get("name") == topic]
     error = (
@@ -253,6 +307,8 @@ def _state(admin: KafkaAdminClient, topic: str) -> str:
         if issubclass(error, errors.AuthorizationError):
             raise refused(f"The topic {topic} can't be looked at", error(), "")
         return str(error.__name__)
+    if topic_id is not None and str(found[0]["topic_id"]) != topic_id:
+        return NAMESAKE
     partitions = found[0]["partitions"]
     leaderless = [each["partition_index"] for each in partitions if each["leader_id"] < 0]
     if not partitions or leaderless:

@@ -7,7 +7,6 @@ end that leads to the very same place is used, and only what the lease names is 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_vdkprobe.errors import Finding
@@ -15,6 +14,8 @@ from pytest_vdkprobe.processes import host_name
 from pytest_vdkprobe.waiting import Deadline
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_vdkprobe.connections.postgres import PostgresDatabase
     from pytest_vdkprobe.leases import Lease
 
@@ -65,7 +66,7 @@ def remove_leased(settings: object, lease: Lease, *, base_dir: Path | None = Non
     if lease.kind == "file":
         from pytest_vdkprobe.connections.files import remove_file  # noqa: PLC0415 - what is needed
 
-        remove_file(Path(lease.name), made=lease.where.get("folder"))
+        gone = remove_file(lease)
     elif lease.kind in ("table", "view", "schema", "websites"):
         return _remove_from_database(settings, lease, base_dir)
     else:
@@ -73,11 +74,8 @@ def remove_leased(settings: object, lease: Lease, *, base_dir: Path | None = Non
 
         assert isinstance(settings, kafka.KafkaConnection)  # noqa: S101 - it leads there
         clients = kafka.KafkaClients(settings, base_dir=base_dir)
-        if lease.kind == "topic":
-            kafka_topics.remove_topic(clients, lease.name)
-        else:
-            kafka_topics.remove_group(clients, lease.name)
-    return f"{what} deleted"
+        gone = kafka_topics.remove_leased(clients, lease)
+    return f"{what} deleted" if gone else f"{what} is a namesake: not ours, left alone"
 
 
 def _remove_from_database(settings: object, lease: Lease, base_dir: Path | None) -> str:

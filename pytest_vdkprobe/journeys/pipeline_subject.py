@@ -23,8 +23,8 @@ INTERRUPTION = "vdk_interruption"
 def open_pipeline(name: str, run: Run) -> Iterator[Pipeline]:
     """The pipeline called `name`, and its removal."""
     from pytest_vdkprobe.journeys.cleanup import sweep_ends_once  # noqa: PLC0415 - inert unless used
-    from pytest_vdkprobe.leases import Renewer  # noqa: PLC0415 - inert unless used
     from pytest_vdkprobe.pipelines.running import open_pipeline as opened  # noqa: PLC0415 - as above
+    from pytest_vdkprobe.renewing import Renewer  # noqa: PLC0415 - inert unless used
 
     pipeline = opened(
         run.configuration,

@@ -42,7 +42,7 @@ def open_route(
     """The route called `name`, and its removal; the rest is what a user may have overridden."""
     from pytest_vdkprobe.accounting.ledger import Ledger  # noqa: PLC0415 - inert unless used
     from pytest_vdkprobe.journeys.cleanup import sweep_ends_once  # noqa: PLC0415 - inert unless used
-    from pytest_vdkprobe.leases import Renewer  # noqa: PLC0415 - inert unless used
+    from pytest_vdkprobe.renewing import Renewer  # noqa: PLC0415 - inert unless used
     from pytest_vdkprobe.routes.route import Route  # noqa: PLC0415 - as above
 
     route = Route(

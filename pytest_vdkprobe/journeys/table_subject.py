@@ -245,7 +245,7 @@ def by_job(name: str, run: Run) -> bool:
 def open_tables(name: str, run: Run, client: ControlClient | None) -> Iterator[TablesSubject]:
     """The tables of the entry called `name`, and their removal; by a job if there is a client."""
     from pytest_vdkprobe.journeys.cleanup import sweep_ends_once  # noqa: PLC0415 - inert unless used
-    from pytest_vdkprobe.leases import Renewer  # noqa: PLC0415 - as above
+    from pytest_vdkprobe.renewing import Renewer  # noqa: PLC0415 - as above
 
     configuration = run.configuration
     index, settings = entry_of(configuration, name)

@@ -38,7 +38,7 @@ class Belongings:
         self.tables = tables
         self._clients = clients
         self._leases = leases
-        self._group = OwnGroup(clients, name, leases=leases)
+        self._group = OwnGroup(clients, name, topic=name, leases=leases)
         self._held: dict[str, Lease | None] = {}
 
     @property

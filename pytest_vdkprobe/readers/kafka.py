@@ -82,7 +82,9 @@ class KafkaReader(StreamReader[list[Any]]):
         self.settings = settings
         self._clients = KafkaClients(settings, base_dir=base_dir, key="reader")
         self._topic = OwnTopic(self._clients, settings, leases=leases, key="reader")
-        self._group = OwnGroup(self._clients, settings.group or "", leases=leases)
+        self._group = OwnGroup(
+            self._clients, settings.group or "", topic=settings.topic, leases=leases
+        )
         self._consumer: KafkaConsumer | None = None
         self._next: dict[int, int] = {}
         """The offset of each partition's next message: a group may be given some twice."""

@@ -20,12 +20,12 @@ from pytest_vdkprobe.leases import (
     Lease,
     LeaseState,
     LeaseStore,
-    Renewer,
     clean_url,
     default_folder,
     marked_leases,
 )
 from pytest_vdkprobe.processes import Process
+from pytest_vdkprobe.renewing import Renewer
 from pytest_vdkprobe.waiting import Deadline, wait_until
 from tests.integration.children import OBEYS_PERMISSIONS
 
@@ -86,6 +86,20 @@ def test_a_taken_lease_is_read_back_whole(store: LeaseStore) -> None:
     assert found.created_at.tzinfo is not None
     assert found.expires_at > found.created_at
     assert found.state is LeaseState.ALIVE
+
+
+def test_what_is_known_of_the_object_later_is_added_for_the_next_run(store: LeaseStore) -> None:
+    lease = store.take("topic", "events", where=WHERE)
+    lease.add(topic_id="863fe054")
+    (read,) = LeaseStore(store.folder, run_id="another").all()
+    assert read.where == lease.where == {**WHERE, "topic_id": "863fe054"}
+    assert (read.id, read.created_at, read.expires_at) == (
+        lease.id,
+        lease.created_at,
+        lease.expires_at,
+    )
+    lease.release()
+    assert store.all() == []
 
 
 def test_the_file_says_all_that_a_person_needs(store: LeaseStore) -> None:

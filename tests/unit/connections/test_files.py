@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_vdkprobe.connections.files import Layout, OwnFile, Splitter, Torn, encode
+from pytest_vdkprobe.connections.files import Layout, OwnFile, Splitter, Torn, encode, remove_file
 from pytest_vdkprobe.errors import ConfigError, ProbeError
 from pytest_vdkprobe.leases import LeaseStore
 
@@ -112,6 +112,51 @@ def test_a_file_that_was_there_stays(tmp_path: Path, leases: LeaseStore) -> None
     assert leases.all() == []
     own.remove()
     assert path.read_text() == "{}"
+
+
+def test_what_a_killed_run_left_is_swept_with_its_folders(
+    tmp_path: Path, leases: LeaseStore
+) -> None:
+    path = tmp_path / "a" / "out.json"
+    OwnFile(path, leases=leases, key="target").ensure(create=True)
+    path.write_bytes(encode({"run_id": "run-12345678-0a1b2c", "seq": 0}, "vdk"))
+    assert remove_file(leases.all()[0])
+    assert not (tmp_path / "a").exists()
+    assert remove_file(leases.all()[0])  # gone is gone
+
+
+@pytest.mark.parametrize("content", ["", '{"theirs": 1}', '{"run_id": "run-12345678-0a1b2c"}'])
+def test_a_file_that_took_the_name_is_left(
+    tmp_path: Path, leases: LeaseStore, content: str
+) -> None:
+    path = tmp_path / "out.json"
+    OwnFile(path, leases=leases, key="target").ensure(create=True)
+    theirs = tmp_path / "theirs"
+    theirs.write_text(content)  # while ours is there, so with another number
+    theirs.rename(path)
+    assert not remove_file(leases.all()[0])
+    assert path.read_text() == content
+
+
+def test_a_file_with_a_number_that_was_given_again_is_left(
+    tmp_path: Path, leases: LeaseStore
+) -> None:
+    path = tmp_path / "out.json"
+    OwnFile(path, leases=leases, key="target").ensure(create=True)
+    path.write_text('{"theirs": 1}')
+    assert not remove_file(leases.all()[0])
+    assert path.exists()
+
+
+@pytest.mark.parametrize(("name", "ours"), [("out.json", False), ("run-12345678.json", True)])
+def test_an_empty_file_of_a_run_killed_as_it_made_it_is_told_by_its_name(
+    tmp_path: Path, leases: LeaseStore, name: str, ours: bool
+) -> None:
+    path = tmp_path / name
+    lease = leases.take("file", str(path), where={})
+    path.touch()
+    assert remove_file(lease) is ours
+    assert path.exists() is not ours
 
 
 def test_a_missing_file_that_may_not_be_created_is_named(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "waiting",
             "secrets",
             "leases",
+            "renewing",
             "records",
             "durable",
             "processes",
