@@ -192,7 +192,8 @@ def our_events(url: str, count: int, folder: Path) -> float:
                 seqs = range(start, min(count, start + BATCH))
                 ledger.intend(seqs)
                 for seq in seqs:
-                    record = small.make(run_id, seq, sent_at_us=ledger.start_us)
+                    sent_at_us = ledger.start_us + seq * 100
+                    record = small.make(run_id, seq, sent_at_us=sent_at_us)
                     sender.send(msgspec.json.encode(event_of(record) | wire_json(record)).decode())
                 ledger.settle(seqs, [ACKNOWLEDGED] * len(seqs))
             expectation = ledger.expectation(within_s=60, late_s=60)

@@ -33,6 +33,7 @@ from pytest_vdkprobe.waiting import Deadline
 
 RUN = "0123abcd"
 RATE_PER_S = 1e6
+START_US = 1_795_000_000_000_000
 EVERY = 5000
 WANTED_RIGHT, WANTED_WRONG, WANTED_MB = 2.0, 5.0, 60.0
 LIMIT_S = 600.0
@@ -90,7 +91,7 @@ def fill(engine: str, database: Any, right: str, wrong: str, rows: int) -> None:
     numbers = NUMBERS[engine].format(last=rows - 1, thousands=rows // 1000 - 1)
     columns = "run_id, seq, sent_at_us, body, digest, n"
     right_rows = (
-        f"insert into {right} ({columns}) select '{RUN}', n, n, {body},"
+        f"insert into {right} ({columns}) select '{RUN}', n, {START_US} + n, {body},"
         f" {DIGEST[engine].format(body=body)}, n from ({numbers}) as numbers" + BY_TURNS
     )
     wrong_rows = (
@@ -117,7 +118,7 @@ def expected(rows: int) -> Expectation:
         sent=sent,
         acknowledged=sent,
         refused=BitMap64(),
-        start_us=time.time_ns() // 1000 - 60_000_000,
+        start_us=START_US,
         rate_per_s=RATE_PER_S,
         within_s=1.0,
         late_s=1.0,

@@ -23,6 +23,7 @@ LOSSES = {
 """What a target or reader may declare that it can't carry, and what is then no corruption."""
 
 MISSING = object()
+UNTOLD = object()
 PLAIN = (int, str, bool, type(None))
 """Types whose `==` is all there is to say."""
 
@@ -34,10 +35,12 @@ def differences(
     body: object,
     digest: object,
     columns: Mapping[str, Any] | None,
+    sent_at_us: object = UNTOLD,
     losses: Collection[str] = (),
 ) -> list[Difference]:
     """What of record `seq` is not as it was sent; `columns` is None where only the text landed.
 
+    `sent_at_us` is left out where the place does not carry it.
     `losses` come on top of those that the expectation declares.
     """
     profile, run_id = expectation.profile, expectation.run_id
@@ -47,6 +50,8 @@ def differences(
         found.append(Difference(seq, "body", *shown_apart(expected_body, body)))
     elif digest != (expected := payloads.digest(expected_body)):
         found.append(Difference(seq, "digest", shown(expected), shown(digest)))
+    if sent_at_us is not UNTOLD and sent_at_us != (intended := expectation.intended_us(seq)):
+        found.append(Difference(seq, "sent_at_us", shown(intended), shown(sent_at_us)))
     if columns is None:
         return found
     carried: Collection[str] | None = None

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_vdkprobe.accounting.differences import differences
+from pytest_vdkprobe.accounting.differences import UNTOLD, differences
 from pytest_vdkprobe.accounting.expectation import US
 from pytest_vdkprobe.accounting.latency import Latency
 from pytest_vdkprobe.accounting.observation import Observation, shown
@@ -38,6 +38,8 @@ class Arrival(NamedTuple):
     """Within which order is kept: a partition's name, say."""
     position: str = ""
     """Where it lies, for messages."""
+    sent_at_us: object = UNTOLD
+    """When it says that it was meant to be sent, where the place carries that."""
 
 
 class StreamObserver:
@@ -109,7 +111,7 @@ class StreamObserver:
             expectation.within_us,
         )
         for arrival in arrivals:
-            run_id, seq, body, digest, columns, at_us, scope, _ = arrival
+            run_id, seq, body, digest, columns, at_us, scope, _, sent_at_us = arrival
             if run_id != ours or type(seq) is not int or not 0 <= seq <= last or seq not in sent:
                 observation.add_foreign(_foreign(arrival, expectation))
                 continue
@@ -133,7 +135,7 @@ class StreamObserver:
                     if told is not None:
                         told(seq, took_us)
             if compared:
-                self._compare(seq, body, digest, columns)
+                self._compare(seq, body, digest, columns, sent_at_us)
 
     def _displaced(self, seq: int) -> None:
         observation = self._observation
@@ -141,10 +143,21 @@ class StreamObserver:
         observation.displaced.add(seq)
 
     def _compare(
-        self, seq: int, body: object, digest: object, columns: Mapping[str, Any] | None
+        self,
+        seq: int,
+        body: object,
+        digest: object,
+        columns: Mapping[str, Any] | None,
+        sent_at_us: object,
     ) -> None:
         for difference in differences(
-            self.expectation, seq, body=body, digest=digest, columns=columns, losses=self._losses
+            self.expectation,
+            seq,
+            body=body,
+            digest=digest,
+            columns=columns,
+            sent_at_us=sent_at_us,
+            losses=self._losses,
         ):
             self._observation.add_difference(difference)
 

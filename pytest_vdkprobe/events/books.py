@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_vdkprobe import clock
+from pytest_vdkprobe.accounting.expectation import US
 from pytest_vdkprobe.accounting.ledger import BARRED, RESTARTED, Ledger
 from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
 from pytest_vdkprobe.accounting.sightings import Sightings
@@ -75,7 +76,8 @@ class Books:
 
     def intended_us(self, seq: int) -> int:
         """When that event is meant to be posted."""
-        return self.start_us + round(seq * self.settings.interval_s * 1e6)
+        # As an expectation has it, to the microsecond.
+        return self.start_us + round(seq * US / self.ledger.rate_per_s)
 
     def begin(self) -> None:
         """Open new books, with event 0 now, unless they go on."""

@@ -58,12 +58,13 @@ class Comparison:
         names = list(expectation.profile.columns)
 
         def take(row: Sequence[Any]) -> None:
-            seq, body, digest, *values = row
+            seq, sent_at_us, body, digest, *values = row
             for difference in differences(
                 expectation,
                 int(seq),
                 body=body,
                 digest=digest,
+                sent_at_us=sent_at_us,
                 columns=dict(zip(names, values, strict=True)),
                 losses=self._losses,
             ):

@@ -120,6 +120,7 @@ def arrival(found: object, arrived_at_us: int, *, scope: str = "", position: str
         arrived_at_us,
         scope,
         position,
+        found.get("sent_at_us"),
     )
 
 

@@ -151,11 +151,11 @@ class Tally:
         *,
         deadline: Deadline,
     ) -> None:
-        """Hand `seq`, `body`, `digest` and the columns of each row of these numbers to `take`.
+        """Hand `seq`, `sent_at_us`, `body`, `digest`, and the columns, of each row to `take`.
 
         A range may be long; of anything else each number is written into the statement.
         """
-        names = ", ".join(["seq", "body", "digest", *map(quoted, columns)])
+        names = ", ".join(["seq", "sent_at_us", "body", "digest", *map(quoted, columns)])
         parameters: tuple[object, ...]
         if isinstance(numbers, range):
             where = "seq between ? and ? and mod(seq - ?, ?) = 0"

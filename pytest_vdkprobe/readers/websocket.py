@@ -264,4 +264,5 @@ def _event(found: object, arrived_at_us: int, listener: str) -> Arrival:
         arrived_at_us,
         listener,
         listener,
+        found.get("sent_at_us"),
     )

@@ -87,15 +87,16 @@ def _swapped(batch: list[Record]) -> list[Record]:
 
 
 def _changed(seq: int = 7, **changes: Callable[[Any], Any]) -> Change:
-    """Record `seq` with another value in each of these columns, or in `body`."""
+    """Record `seq` with another value in each of these columns, landing or typed."""
 
     def change(record: Record) -> Record:
         if record.seq != seq:
             return record
         payload = dict(record.payload)
         for name, make in changes.items():
-            if name == "body":
-                record = msgspec.structs.replace(record, body=make(record.body))
+            if hasattr(record, name):
+                changed = {name: make(getattr(record, name))}
+                record = msgspec.structs.replace(record, **changed)
             else:
                 payload[name] = make(payload[name])
         return msgspec.structs.replace(record, payload=payload)
@@ -178,6 +179,13 @@ FAULTS: tuple[Fault, ...] = (
         ONE_CORRUPTED,
         SEVEN,
         ("record 7, instant: sent datetime.datetime(2026, 10, 2",),
+    ),
+    Fault(
+        "one with another time of sending",
+        _changed(sent_at_us=lambda at_us: at_us + 3_600_000_000),
+        ONE_CORRUPTED,
+        SEVEN,
+        ("record 7, sent_at_us: sent 1",),
     ),
     Fault(
         "a foreign record mixed in",

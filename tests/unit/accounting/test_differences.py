@@ -67,6 +67,17 @@ def test_change_of_any_column_is_seen_and_named(column: str, tmp_path: Path) -> 
         assert [difference.field for difference in found] == [column], record.payload[column]
 
 
+def test_other_time_of_sending_is_seen_where_a_place_carries_it(tmp_path: Path) -> None:
+    expected = expectation(tmp_path / "book", 3)
+    record = expected.record(2)
+    seen: dict[str, Any] = {"body": record.body, "digest": record.digest, "columns": record.payload}
+    assert differences(expected, 2, **seen) == []
+    assert differences(expected, 2, **seen, sent_at_us=record.sent_at_us) == []
+    for wrong in (record.sent_at_us + 1, str(record.sent_at_us), None):
+        (found,) = differences(expected, 2, **seen, sent_at_us=wrong)
+        assert found.field == "sent_at_us"
+
+
 def test_column_that_is_gone_is_named(tmp_path: Path) -> None:
     expected = expectation(tmp_path / "book", 3, profile="typed")
     record = expected.record(2)

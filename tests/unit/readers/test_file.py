@@ -35,7 +35,7 @@ EXPECTATION = Expectation(
 
 
 def encoded(*seqs: int, run: str = RUN, layout: Layout = "vdk") -> bytes:
-    made = [SMALL.make(run, seq, sent_at_us=1) for seq in seqs]
+    made = [SMALL.make(run, seq, sent_at_us=EXPECTATION.intended_us(seq)) for seq in seqs]
     return b"".join(encode(wire_json(record), layout) for record in made)
 
 
