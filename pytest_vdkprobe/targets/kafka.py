@@ -162,8 +162,13 @@ class KafkaTarget:
             results.append(result)
             reports.append(report)
         # Each report tells for itself whether it has come.
-        with suppress(errors.KafkaTimeoutError):
+        with suppress(errors.KafkaError):
             producer.flush(timeout=deadline.remaining_s())
+        for report in reports:
+            # A flush gives up on a batch that the broker found too large: it goes in parts.
+            if report is not None and not report.is_done:
+                with suppress(errors.KafkaError):
+                    report.get(timeout=deadline.remaining_s())
         return [
             result or self._outcome(report) for result, report in zip(results, reports, strict=True)
         ]

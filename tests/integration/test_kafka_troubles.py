@@ -160,13 +160,19 @@ def test_records_pass_with_other_settings(
     check(passage(target, reader_of(engines.kafka.endpoint, topic), fault, folder=tmp_path), fault)
 
 
+@pytest.mark.parametrize("batch_bytes", [1, 65536], ids=["batches of one", "one batch"])
 def test_too_large_is_refused_and_the_others_pass(
-    engines: SharedEngines, topic: str, ledger: Ledger
+    engines: SharedEngines, topic: str, batch_bytes: int
 ) -> None:
     limits = {"max.message.bytes": "2000"}
-    # Each in a batch of its own: a broker refuses whole batches.
+    # A broker refuses whole batches; the client then sends them again in parts.
     with target_of(
-        engines.kafka.endpoint, topic, create=True, topic_settings=limits, batch_bytes=1
+        engines.kafka.endpoint,
+        topic,
+        create=True,
+        topic_settings=limits,
+        batch_bytes=batch_bytes,
+        key="one",
     ) as target:
         target.prepare(COLUMNS)
         try:
