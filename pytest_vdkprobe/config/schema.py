@@ -235,7 +235,9 @@ class Fitting:
             what, to_try = "is none of the words it can be", did_you_mean(value, choices)
         else:
             what = f"is {name_of_value(value)}, not {in_words(shape)}"
-            to_try = f"write {key[-1]} = {example_of(shape)}"
+            meant = isinstance(value, str) and isinstance(shape, shapes.IntType)
+            number = value if meant and re.fullmatch(r"[1-9]\d*", str(value)) else None
+            to_try = f"write {key[-1]} = {number or example_of(shape)}"
         return self.complaint(
             f"The setting {dotted(key)} {what}.",
             key,

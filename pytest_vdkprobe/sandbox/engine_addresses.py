@@ -85,5 +85,8 @@ def with_addresses(value: Any, engines: Addresses) -> Any:
                 address = getattr(engines, engine)
                 if address is None:
                     return None
+                if value == "{" + name + "}":
+                    # A port by itself is a number.
+                    return getattr(address, part)
                 value = value.replace("{" + name + "}", str(getattr(address, part)))
     return value

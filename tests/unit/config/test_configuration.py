@@ -71,7 +71,7 @@ def test_a_missing_section_has_its_defaults_or_names_what_it_needs(native: Loade
         ("ulr = 'x'", "[control] has no setting ulr", "did you mean url?"),
         ("zzzzzzz = 1", "no setting zzzzzzz", "known are"),
         ("team = 5", "control.team is a whole number, not text", 'team = "..."'),
-        ("retries = '3'", "control.retries is text, not a whole number", "retries = 1"),
+        ("retries = '3'", "control.retries is text, not a whole number", "retries = 3"),
         ("retries = true", "is true or false, not a whole number", "retries = 1"),
         ("retries = 99", "control.retries can't be used: must be 0 to 20", "a smaller number"),
         ("timeout_s = nan", "is nan, not a finite number", "timeout_s = 1.5"),
