@@ -47,6 +47,10 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     """MD5 of `body`, in hex."""
 
 
+SPECIAL = ("NaN", "Infinity", "-Infinity")
+"""Floats that JSON has no numbers for, as texts."""
+
+
 def flat(record: Record) -> dict[str, Any]:
     """What lands of a record: its columns in their order, with Python's own types."""
     return {
@@ -65,7 +69,7 @@ def wire_json(record: Record) -> dict[str, Any]:
 
 
 def wire_value(value: Any) -> Any:
-    """One value as JSON has it; `NaN`, `Infinity` and `-Infinity` are texts."""
+    """One value as JSON has it; SPECIAL floats are texts."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, Decimal):
@@ -78,7 +82,8 @@ def wire_value(value: Any) -> Any:
 def typed_value(value: Any, wanted: ColumnType) -> Any:
     """What a reader saw, as the type that it was sent with; as it is where it can't be one.
 
-    Takes what drivers return (Decimal, datetime) as well as their JSON and SQL texts.
+    Takes what drivers return (Decimal, datetime), and the texts that JSON has for what it lacks:
+    decimals, times, special floats. What JSON has itself is another value as a text: 5 is not "5".
     """
     if value is None:
         return None
@@ -89,24 +94,22 @@ def typed_value(value: Any, wanted: ColumnType) -> Any:
 
 
 def _bigint(value: Any) -> int:
-    if isinstance(value, bool):
+    if isinstance(value, bool | float | str):
         raise TypeError
-    whole = int(_number_text(value))
+    whole = int(value)
     # A fraction that int() would cut off is a change, and must stay visible.
-    if not isinstance(value, str) and whole != value:
+    if whole != value:
         raise ValueError
     return whole
 
 
 def _double(value: Any) -> float:
-    if isinstance(value, bool):
+    if isinstance(value, bool) or (isinstance(value, str) and value not in SPECIAL):
         raise TypeError
-    return float(_number_text(value))
+    return float(value)
 
 
 def _boolean(value: Any) -> bool:
-    if isinstance(value, str) and value.lower() in ("true", "false", "t", "f"):
-        return value.lower() in ("true", "t")
     if not isinstance(value, bool):
         raise TypeError
     return value

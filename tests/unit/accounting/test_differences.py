@@ -112,15 +112,17 @@ def test_instant_in_the_hour_that_happens_twice_is_the_same_in_another_zone() ->
 @pytest.mark.parametrize(
     ("seen", "kind"),
     [
-        ("5_0", "bigint"),
-        (" 5", "bigint"),
+        ("5", "bigint"),
+        (5.0, "bigint"),
+        ("1.5", "double"),
+        ("true", "boolean"),
+        ("5_0", "decimal"),
+        (" 5", "decimal"),
         (5.5, "bigint"),
         (Decimal("5.5"), "bigint"),
         (True, "bigint"),
         (True, "double"),
         (0.1, "decimal"),
-        ("9" * 5000, "bigint"),
-        ("1e999999999", "bigint"),
         ("not a date", "date"),
         (datetime(2026, 1, 1), "date"),  # noqa: DTZ001 - the wrong type is the point
         ("2026-01-01T00:00:00", "timestamptz"),
