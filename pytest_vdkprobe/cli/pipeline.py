@@ -298,10 +298,8 @@ def _database(loaded: Loaded) -> Iterator[PostgresDatabase]:
 
 
 def _producers(arguments: argparse.Namespace) -> int:
-    from pytest_vdkprobe.pipeline.sites import count_active, producers_for  # noqa: PLC0415 - ditto
+    from pytest_vdkprobe.pipeline.sites import needed_producers  # noqa: PLC0415 - as above
 
     loaded = _loaded(arguments)
-    with _database(loaded) as database:
-        active = count_active(loaded.settings.database, database)
-    print(producers_for(active, loaded.settings.sites_per_producer))
+    print(needed_producers(loaded.settings, base_dir=loaded.base_dir))
     return 0

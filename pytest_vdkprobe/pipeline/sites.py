@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
 
+from pytest_vdkprobe.connections.postgres import PostgresDatabase
 from pytest_vdkprobe.connections.sql import SqlError
 from pytest_vdkprobe.errors import (
     BusyError,
@@ -26,7 +28,6 @@ from pytest_vdkprobe.pipeline.settings import SHORTEST_INTERVAL_S
 from pytest_vdkprobe.waiting import Deadline
 
 if TYPE_CHECKING:
-    from pytest_vdkprobe.connections.postgres import PostgresDatabase
     from pytest_vdkprobe.pipeline.settings import PipelineDatabase, PipelineSettings
 
 TABLE = "availability_monitor_config"
@@ -74,6 +75,35 @@ def objection(site: Site) -> str | None:
 def producers_for(active: int, per_producer: int) -> int:
     """How many producers an orchestrator must run."""
     return -(-active // per_producer)
+
+
+def needed_producers(settings: PipelineSettings, *, base_dir: Path) -> int:
+    """How many the active websites need now; the database is asked."""
+    database = PostgresDatabase(settings.database, base_dir=base_dir, key="pipeline.database")
+    try:
+        return producers_for(count_active(settings.database, database), settings.sites_per_producer)
+    finally:
+        database.close()
+
+
+def shards_of(job: object, jobs: object, needed: int) -> range:
+    """The shards of one of several jobs, each of which checks the websites once and ends.
+
+    `job` is its number, from 1 to `jobs`. Raises ConfigError. Whatever the number of shards is,
+    each belongs to exactly one job.
+    """
+    try:
+        number, count = int(str(job)), int(str(jobs))
+    except ValueError:
+        number = count = 0
+    if not 1 <= number <= count:
+        raise ConfigError(
+            "A job's number is from 1 to the number of jobs that share the shards.",
+            key="producer",
+            value=f"{job} of {jobs}",
+            to_try="set the properties or arguments producers (how many jobs) and producer",
+        )
+    return range(number, needed + 1, count)
 
 
 class Sites:

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.pipeline import consumer, patience
 from pytest_vdkprobe.pipeline.message import Check, MalformedError, decoded, encoded
 from pytest_vdkprobe.pipeline.producer import Producer
 from pytest_vdkprobe.pipeline.settings import PipelineDatabase, PipelineKafka, PipelineSettings
-from pytest_vdkprobe.pipeline.sites import Site, objection, producers_for
+from pytest_vdkprobe.pipeline.sites import Site, objection, producers_for, shards_of
 from pytest_vdkprobe.pipeline.slots import next_slot, phase_us
 from pytest_vdkprobe.pipeline.stopping import Stop
 
@@ -108,6 +109,18 @@ def test_usable_websites_are_not_objected_to() -> None:
 @pytest.mark.parametrize(("active", "needed"), [(0, 0), (1, 1), (3, 1), (4, 2), (6, 2), (7, 3)])
 def test_producers_are_websites_divided_and_rounded_up(active: int, needed: int) -> None:
     assert producers_for(active, 3) == needed
+
+
+@given(jobs=st.integers(1, 12), needed=st.integers(0, 40))
+def test_every_shard_belongs_to_exactly_one_job(jobs: int, needed: int) -> None:
+    shards = [shard for job in range(jobs) for shard in shards_of(str(job + 1), jobs, needed)]
+    assert sorted(shards) == list(range(1, needed + 1))
+
+
+@pytest.mark.parametrize(("job", "jobs"), [(0, 1), (2, 1), (-1, 3), ("x", 2), (1, None)])
+def test_a_job_that_is_none_of_them_is_told(job: object, jobs: object) -> None:
+    with pytest.raises(ConfigError, match="from 1 to the number of jobs"):
+        shards_of(job, jobs, 5)
 
 
 def test_an_expression_that_never_ends_is_ended() -> None:
