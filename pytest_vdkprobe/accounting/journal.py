@@ -2,7 +2,8 @@
 
 What a kill or a full disk cut short is recognised, and cut off when the file is opened again. Lines
 are handed to the kernel at once, which outlives our process; the disk is waited for at the first
-line and at the close.
+line and at the close. One that is kept for months is begun anew now and then, with what all of its
+lines amount to, or it would grow for ever and take ever longer to read.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from typing import Self
 from pytest_vdkprobe.durable import sync_folder
 from pytest_vdkprobe.errors import ProbeError
 
+LARGE = 1 << 20
+"""Bytes up to which no journal is begun anew; beyond, it is when it has doubled since."""
+
 
 class Journal:
     """`Journal.create(path, head)`, or `Journal.open(path)`; `what` it is called in messages."""
@@ -26,6 +30,8 @@ class Journal:
         self._descriptor: int | None = descriptor
         self._written = written
         """Bytes of whole lines."""
+        self._first = written
+        """Of the first line; or of all, where beginning anew came to nothing."""
         self._waiting = b""
         """Lines that nobody has to wait for."""
 
@@ -40,11 +46,14 @@ class Journal:
         journal = cls(path, descriptor, what=what, written=0)
         try:
             journal.write(head)
+            journal._first = journal._written
             os.fsync(descriptor)
             sync_folder(path.parent)
-        except BaseException:
+        except BaseException as exc:
             os.close(descriptor)
             path.unlink(missing_ok=True)
+            if isinstance(exc, OSError):
+                raise _unusable(path, exc, what) from exc
             raise
         return journal
 
@@ -75,7 +84,9 @@ class Journal:
                 to_try="move it away; the records of that run can't be accounted for",
             )
         os.ftruncate(descriptor, good)
-        return cls(path, descriptor, what=what, written=good), lines
+        journal = cls(path, descriptor, what=what, written=good)
+        journal._first = content.find(b"\n") + 1
+        return journal, lines
 
     def write(self, text: str, *, soon: bool = False) -> None:
         """Add a line; with `soon`, when the next one is, or at a `flush`."""
@@ -88,6 +99,35 @@ class Journal:
             self._put(self._descriptor, lines)
             lines = b""
         self._waiting = lines
+
+    @property
+    def large(self) -> bool:
+        """Whether it is worth beginning anew."""
+        return self._written > max(LARGE, 2 * self._first)
+
+    def begin_anew(self, head: str) -> None:
+        """Replace all lines by this one, in one step: a kill leaves either the old or the new.
+
+        Raises ProbeError where there is no room for it, and then goes on with what there is.
+        """
+        self._first = self._written
+        fresh = self.path.with_name(self.path.name + ".new")
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)  # of one that was killed meanwhile
+        made = type(self).create(fresh, head, what=self._what)
+        try:
+            fresh.replace(self.path)
+        except OSError as exc:
+            made.close()
+            fresh.unlink(missing_ok=True)
+            raise _unusable(self.path, exc, self._what) from exc
+        before = self._descriptor
+        self._descriptor, self._written = made._descriptor, made._written
+        self._first, self._waiting = made._first, b""
+        if before is not None:
+            os.close(before)
+        with suppress(OSError):  # or a power failure brings back the old one, which is as good
+            sync_folder(self.path.parent)
 
     def flush(self) -> None:
         """Hand to the kernel what waits."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from pytest_vdkprobe.accounting.expectation import Expectation
+from pytest_vdkprobe.accounting.folded import Folded, packed
 from pytest_vdkprobe.accounting.journal import Journal
 from pytest_vdkprobe.accounting.outcomes import SendResult
 from pytest_vdkprobe.accounting.profiles import profile
@@ -33,16 +34,19 @@ RESTARTED = "the probe was restarted while it was under way"
 BARRED = "our login was refused where it comes out, while it was under way"
 FORGONE = (RESTARTED, BARRED)
 """Why nothing can be said of what was taken: nobody listened for it all the time."""
+SETS = ("sent", "acknowledged", "refused", "forgone")
 _LETTERS = {"I": "intended", "A": "acknowledged", "R": "refused", "U": "unknown"}
 
 
-class _Head(msgspec.Struct, frozen=True):
+class _Head(msgspec.Struct, frozen=True, omit_defaults=True):
     """The first line: whose ledger it is, and the schedule of its records."""
 
     run_id: str
     profile: str
     start_us: int
     rate_per_s: float
+    folded: Folded | None = None
+    """What came before all other lines."""
 
 
 class Ledger:
@@ -61,6 +65,11 @@ class Ledger:
         """The first reason for each outcome but acknowledged."""
         self._head = head
         self._journal = journal
+        if head.folded is not None:
+            for name in SETS:
+                getattr(self, name).update(head.folded.numbers(name))
+            self.reasons.update(head.folded.texts)
+            self._head = msgspec.structs.replace(head, folded=None)
 
     @classmethod
     def create(
@@ -164,6 +173,14 @@ class Ledger:
             members = seqs[at : at + count]
             at += count
             self._settle(members, result, soon=soon)
+
+    def fold(self) -> None:
+        """Put all lines together into one, when there are so many that it is worth it."""
+        if self._journal.large:
+            sets = {name: packed(getattr(self, name)) for name in SETS}
+            folded = Folded(sets, texts=self.reasons)
+            head = msgspec.structs.replace(self._head, folded=folded)
+            self._journal.begin_anew(msgspec.json.encode(head).decode())
 
     def flush(self) -> None:
         """Write what `settle` was to write soon."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
+from pytest_vdkprobe.accounting.folded import Folded, packed
 from pytest_vdkprobe.accounting.journal import Journal
 from pytest_vdkprobe.accounting.ledger import ranges
 from pytest_vdkprobe.accounting.observation import Observation
@@ -26,10 +27,12 @@ SETS = {"S": "seen", "T": "late", "D": "duplicated", "O": "displaced", "C": "cor
 COUNTS = {"d": "duplicate", "o": "reordered", "f": "foreign"}
 
 
-class _Head(msgspec.Struct, frozen=True):
+class _Head(msgspec.Struct, frozen=True, omit_defaults=True):
     run_id: str
     totals: dict[str, float]
     """What counters stood at when it was begun."""
+    folded: Folded = Folded()
+    """What came before all other lines."""
 
 
 class Sightings:
@@ -38,6 +41,7 @@ class Sightings:
     def __init__(self, journal: Journal, head: _Head, noted: Observation) -> None:
         self.run_id = head.run_id
         self.totals: Mapping[str, float] = head.totals
+        self._head = msgspec.structs.replace(head, folded=Folded())
         self._journal = journal
         self._noted = noted
 
@@ -58,6 +62,10 @@ class Sightings:
             journal.close()
             raise ProbeError(f"This file is no {WHAT}.", checked=str(path)) from exc
         noted = _empty()
+        for name in SETS.values():
+            getattr(noted, name).update(head.folded.numbers(name))
+        for name in COUNTS.values():
+            setattr(noted, name, head.folded.counts.get(name, 0))
         for line in lines[1:]:
             letter, _, rest = line.partition(" ")
             if letter in SETS:
@@ -93,6 +101,20 @@ class Sightings:
             if more > 0:
                 self._journal.write(f"{letter} {more}")
                 setattr(noted, name, getattr(noted, name) + more)
+
+    def fold(self, observation: Observation | None = None) -> None:
+        """Put all lines together into one, when there are so many that it is worth it.
+
+        An observation that goes on takes less memory afterwards, too.
+        """
+        if self._journal.large:
+            noted = self._noted
+            if observation is not None:
+                observation.seen.run_optimize()
+            sets = {name: packed(getattr(noted, name)) for name in SETS.values()}
+            counts = {name: getattr(noted, name) for name in COUNTS.values()}
+            head = msgspec.structs.replace(self._head, folded=Folded(sets, counts))
+            self._journal.begin_anew(msgspec.json.encode(head).decode())
 
     def close(self) -> None:
         """Flush it to the disk. May be called again."""

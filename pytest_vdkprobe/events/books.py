@@ -105,6 +105,15 @@ class Books:
         if self._sightings is not None:
             self._sightings.note(observation)
 
+    def fold(self, observation: Observation | None = None) -> None:
+        """Keep both as small as what there is to tell, however long they are kept."""
+        if self._sightings is not None:
+            # Without room for it they go on as they are; who writes next tells.
+            with suppress(ProbeError):
+                self._sightings.fold(observation)
+            with suppress(ProbeError):
+                self.ledger.fold()
+
     def forgo(self, seqs: Sequence[int]) -> None:
         """Of these nothing can be said any more: our login does not let us listen."""
         self.ledger.settle(seqs, [UNHEARD] * len(seqs))
@@ -139,6 +148,7 @@ class Books:
         ]
         ledger.settle(open_still, [TAKEN_OVER] * len(open_still))
         self.taken_over = open_still
+        self.fold()
 
 
 def _last_us(ledger: Ledger, now_us: int) -> int:

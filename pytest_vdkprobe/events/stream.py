@@ -193,6 +193,8 @@ class EventStream:
             self.books.note(observation)
         except ProbeError as problem:
             unwritten = problem
+        with self._writing:
+            self.books.fold(observation)
         self._trouble = self._trouble or unwritten
 
     def finish(self, *, deadline: Deadline) -> Round:

@@ -37,6 +37,8 @@ LOOK_S = 0.2
 BARRED_TRIES = 2
 """Refusals in a row until our login is the finding: the first may be of a token that expired, and
 the next is with another one where an authorizer is asked."""
+TIDIED = 1 << 16
+"""After so many events what is known of them is put together: without gaps it takes no room."""
 REMEMBERED = 20_000
 """Copies of which it is known how many there were: memory stays flat where all come twice."""
 
@@ -233,6 +235,9 @@ class _Copies:
         by = self._by[listener]
         if seq not in by:
             by.add(seq)
+            if seq % TIDIED == 0:
+                for numbers in (self._any, *self._by):
+                    numbers.run_optimize()
             if seq in self._any:
                 return False
             self._any.add(seq)
