@@ -60,10 +60,10 @@ WATCH_CHILD = "vdkprobe-watch-child"
 def activate(config: pytest.Config) -> None:
     """Load the configuration, make the run, register what it consists of."""
     try:
-        config.hook.pytest_vdkprobe_register(config=config, kinds=Kinds())
+        answers.asked(config, "pytest_vdkprobe_register", kinds=Kinds())
         run, tables = _make_run(config)
         known, wrong = find_sources(run.configuration)
-        _refuse([*wrong, *_objections(config, run.configuration)])
+        _refuse(config, [*wrong, *answers.objections(config, run.configuration)])
         chosen, patterns = _choose(config, known)
         asked = memory(
             option_with_source(config, "history"),
@@ -71,7 +71,7 @@ def activate(config: pytest.Config) -> None:
             changed=bool(option(config, "changed")),
         )
     except ProbeError as problem:
-        raise pytest.UsageError(redact(str(problem))) from problem
+        raise pytest.UsageError(answers.in_full(config, problem)) from problem
     config.stash[RUN_KEY] = run
     config.stash[HISTORY_KEY] = asked.address
     child = config.pluginmanager.get_plugin(WATCH_CHILD)
@@ -107,12 +107,6 @@ def activate(config: pytest.Config) -> None:
     else:
         _register_reporting(config, run, tables, asked)
     manager.register(Redaction(), "vdkprobe-redaction")
-
-
-def _objections(config: pytest.Config, configuration: Configuration) -> list[ConfigError]:
-    """What users' hooks have against the configuration."""
-    hook = config.hook.pytest_vdkprobe_configured
-    return answers.problems_told(config, hook(config=config, configuration=configuration))
 
 
 def _become_child(config: pytest.Config, run: Run, child: Any) -> None:
@@ -188,7 +182,7 @@ def _make_run(config: pytest.Config) -> tuple[Run, dict[str, Any] | None]:
     configuration, tables = resolve_configuration(config, told.get("tables"))
     configuration.learn_secrets()
     if not scheduling.is_worker(config):
-        _refuse_problems(configuration, tables)
+        _refuse_problems(config, configuration, tables)
     run = Run(
         told.get("run_id") or secrets.token_hex(4),
         configuration,
@@ -221,18 +215,20 @@ def _write_legacy_junit(config: pytest.Config, configuration: Configuration) -> 
         config.option.xmlpath = path
 
 
-def _refuse_problems(configuration: Configuration, tables: dict[str, Any] | None) -> None:
+def _refuse_problems(
+    config: pytest.Config, configuration: Configuration, tables: dict[str, Any] | None
+) -> None:
     """Stop before anything is created; with every problem told, not only the first."""
     examples: Mapping[str, str] = {}
     if tables is not None:
         from pytest_vdkprobe.sandbox.engine_addresses import EXAMPLES as examples  # noqa: N811, PLC0415 - only for sandbox
     problems, _ = find_problems(configuration, need_control=False, placeholders=examples)
-    _refuse(problems)
+    _refuse(config, problems)
 
 
-def _refuse(problems: Sequence[ConfigError]) -> None:
+def _refuse(config: pytest.Config, problems: Sequence[ConfigError]) -> None:
     if problems:
-        raise pytest.UsageError(redact("\n\n".join(str(problem) for problem in problems)))
+        raise pytest.UsageError("\n\n".join(answers.in_full(config, one) for one in problems))
 
 
 def _refuse_snapshots(run: Run) -> None:

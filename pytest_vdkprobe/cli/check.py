@@ -11,10 +11,11 @@ from __future__ import annotations
 import argparse
 import secrets
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pytest_vdkprobe.cli.conftest_here import with_conftest
+from pytest_vdkprobe.cli.conftest_here import Objections, with_conftest
 from pytest_vdkprobe.errors import ConfigError, Finding, LoginError, TransportError
 from pytest_vdkprobe.problems import find_problems
 from pytest_vdkprobe.rooms import load, present
@@ -63,16 +64,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what was found; exit code 0, 4 (configuration), 6 (ours), 7 (unknown), 1 (platform)."""
-    return with_conftest(lambda: _check(arguments))
+    return with_conftest(partial(_check, arguments))
 
 
-def _check(arguments: argparse.Namespace) -> int:
+def _check(arguments: argparse.Namespace, objections: Objections) -> int:
     try:
         configuration = _load(arguments.config, arguments.overrides)
     except ConfigError as unusable:
         _say(str(unusable))
         return USAGE_ERROR
     problems, warnings = find_problems(configuration)
+    problems += [] if problems else objections(configuration)
     _print_settings(configuration)
     for warning in (*configuration.warnings, *warnings):
         _say(f"warning: {warning}")

@@ -9,16 +9,19 @@ since reading the metadata of all installed packages takes longer than most conf
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+import traceback
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pytest_vdkprobe.config.nearest import did_you_mean
-from pytest_vdkprobe.errors import ConfigError
+from pytest_vdkprobe.errors import ConfigError, Finding
 
 T = TypeVar("T")
 
 
+PACKAGE = Path(__file__).parents[1]
 EVERY: list[Registry[Any]] = []
 """All there are, so that tests can forget what another test has brought."""
 
@@ -86,7 +89,6 @@ class Registry(Generic[T]):
     def _look(self) -> None:
         if self._looked:
             return
-        self._looked = True
         from importlib.metadata import entry_points  # noqa: PLC0415 - reads all packages' metadata
 
         for point in entry_points(group=self.group):
@@ -94,12 +96,17 @@ class Registry(Generic[T]):
                 brought = point.load()
             except Exception as exc:
                 whose = point.dist.name if point.dist is not None else "a package"
-                raise ConfigError(
+                problem = ConfigError(
                     f"The {self.word} {point.name} that {whose} offers can't be loaded.",
+                    file=raised_at(exc),
                     key=f"entry point {self.group}: {point.value}",
-                    to_try=f"repair or uninstall {whose}: {type(exc).__name__}: {exc}",
-                ) from exc
+                    to_try=f"repair or uninstall {whose}; pytest -v shows the traceback",
+                )
+                problem.seen = in_short(exc)
+                raise problem from exc
             self._take(point.name, brought)
+        # Only now: what can't be loaded is told whenever it is asked for, not the first time alone.
+        self._looked = True
 
     def forget(self) -> None:
         """Back to what is shipped; for tests that run several runs in one process."""
@@ -116,6 +123,46 @@ def place_of(brought: object) -> str:
     except (TypeError, OSError):
         return str(name)
     return f"{Path(file)}:{line} ({name})"
+
+
+def raised_at(exc: BaseException, *, files: Collection[str] = ()) -> str | None:
+    """The line of users' code to look at, `conftest.py, line 12`; None where nothing of it is seen.
+
+    The wrong syntax, else the last line in one of `files`, else the last that is not the import
+    system's, pytest's or this package's.
+    """
+    if isinstance(exc, SyntaxError) and exc.filename:
+        return f"{exc.filename}, line {exc.lineno}"
+    frames = [
+        frame
+        for frame in traceback.extract_tb(exc.__traceback__)
+        if not frame.filename.startswith("<frozen")
+        and not {"importlib", "_pytest", "pluggy"} & {*Path(frame.filename).parts}
+        and not Path(frame.filename).is_relative_to(PACKAGE)
+    ]
+    own = [frame for frame in frames if frame.filename in files]
+    return next((f"{f.filename}, line {f.lineno}" for f in reversed(own or frames)), None)
+
+
+def in_short(exc: BaseException) -> str:
+    """An exception in one line: its type, and what it says if it says anything."""
+    return f"{type(exc).__name__}: {' '.join(str(exc).split())}".removesuffix(": ")
+
+
+@contextmanager
+def of_users(what: str, *, file: str | None = None, key: str | None = None) -> Iterator[None]:
+    """Tell what users' code raises in here, and is no finding, as what is wrong with `what`."""
+    try:
+        yield
+    except Finding:
+        raise
+    except Exception as exc:
+        raise ConfigError(
+            f"{what} broke: {in_short(exc)}.",
+            file=file,
+            key=key,
+            to_try=f"correct it in {raised_at(exc) or 'its code'}; pytest -v shows the traceback",
+        ) from exc
 
 
 def refuse_unless_struct(word: str, name: str, settings: object, brought: object) -> None:

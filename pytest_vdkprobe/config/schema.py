@@ -22,6 +22,7 @@ from pytest_vdkprobe.config.origin import Key, Origin, dotted
 from pytest_vdkprobe.config.overrides import Given
 from pytest_vdkprobe.config.ownkind import OwnKind
 from pytest_vdkprobe.config.printing import is_secret_name, printable
+from pytest_vdkprobe.config.registry import in_short, raised_at
 from pytest_vdkprobe.config.secretref import FORMS, SecretRef
 from pytest_vdkprobe.config.words import (
     choices_of,
@@ -60,6 +61,15 @@ class Fitting:
             return msgspec.convert(fitted, wanted)
         except msgspec.ValidationError as exc:
             raise self._translated(exc, key, fitted) from exc
+        except Exception as exc:
+            # A type of a user's own: an objection is a ValueError, anything else breaks.
+            name = getattr(wanted, "__qualname__", wanted)
+            raise self.complaint(
+                f"The type {name} of {dotted(key)} broke: {in_short(exc)}.",
+                key,
+                to_try=f"raise ValueError for what is wrong in {raised_at(exc) or name}; "
+                "pytest -v shows the traceback",
+            ) from exc
 
     def fit(self, value: object, shape: shapes.Type, key: Key) -> object:  # noqa: PLR0911 - one for each shape
         """`value` with overrides read as `shape` wants them and paths made absolute."""

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from pytest_vdkprobe.config.registry import refuse_lacking
+from pytest_vdkprobe.config.registry import of_users, refuse_lacking
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.control.errors import ServiceFailure, checked, excerpt, status_line
 from pytest_vdkprobe.control.settings import (
@@ -274,7 +274,8 @@ def build(settings: AuthSettings, resolve: Resolve) -> Auth:
     login = LOGINS.get(settings.name)
     if login is None:
         raise LOGINS.unknown(settings.name, key="control.auth.kind")
-    made: Auth = login.make(msgspec.convert(settings.table, login.settings), resolve=resolve)
+    with of_users(f"The login {settings.name}", key="control.auth"):
+        made: Auth = login.make(msgspec.convert(settings.table, login.settings), resolve=resolve)
     missing = [name for name in ("kind", "authorize", "refresh") if not hasattr(made, name)]
     refuse_lacking("login", settings.name, missing, login.make)
     return made

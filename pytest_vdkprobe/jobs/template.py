@@ -131,7 +131,10 @@ def _made(name: str, settings: JobSettings | None, file: str | None, key: str) -
     make = TEMPLATES.get(name)
     if make is None:
         return None
-    folder = make if isinstance(make, str | Path) else make(settings)
+    if isinstance(make, str | Path):
+        return Path(make).absolute()
+    with registry.of_users(f"The template {name}", file=file, key=key):
+        folder = make(settings)
     if isinstance(folder, str | Path):
         return Path(folder).absolute()
     raise ConfigError(

@@ -7,16 +7,23 @@ what was found before it, and one that changes a verdict leaves a trace that eve
 from __future__ import annotations
 
 import copy
+import inspect
 import json
-from collections.abc import Mapping
-from typing import Any
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_vdkprobe.config.registry import place_of
+from pytest_vdkprobe.config.registry import in_short, place_of, raised_at
 from pytest_vdkprobe.errors import ConfigError, Finding, ProbeError
 from pytest_vdkprobe.journeys.texts import presentable
+from pytest_vdkprobe.secrets import redact
 from pytest_vdkprobe.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from pytest_vdkprobe.config import Configuration
 
 CHANGES = (Verdict.PASS, Verdict.FAIL, Verdict.ERROR, Verdict.UNKNOWN)
 """What a verdict may be changed from and to: a blocked step has none of its own."""
@@ -34,6 +41,56 @@ def places(config: pytest.Config, name: str) -> str:
     """Where a hook is implemented, for people."""
     found = [place_of(impl.function) for impl in getattr(config.hook, name).get_hookimpls()]
     return " or ".join(found)
+
+
+def asked(config: pytest.Config, name: str, **given: object) -> Any:
+    """What users' hooks return before anything runs.
+
+    What one raises that is no ConfigError is told as one: the line, the hook, the exception.
+    """
+    try:
+        return getattr(config.hook, name)(config=config, **given)
+    except (ProbeError, pytest.UsageError):
+        raise
+    except BREAKS as exc:
+        whose, place = _culprit(config, name, exc)
+        problem = ConfigError(
+            f"The hook {name} of {whose} broke: {in_short(exc)}.",
+            file=place,
+            key=name,
+            to_try="correct it there; pytest -v shows the traceback",
+        )
+        raise problem from exc
+
+
+def _culprit(config: pytest.Config, name: str, exc: BaseException) -> tuple[str, str | None]:
+    """The plugin whose implementation broke, and the line in its file that did."""
+    impls = getattr(config.hook, name).get_hookimpls()
+    files = {_file_of(impl.function): impl.plugin_name for impl in impls}
+    place = raised_at(exc, files=[file for file in files if file])
+    file = place and place.rpartition(", line ")[0]
+    plugin = str(files.get(file) or file or places(config, name))
+    path = Path(plugin)
+    return (path.name if path.is_absolute() else plugin), place
+
+
+def _file_of(function: Callable[..., object]) -> str | None:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return code and str(code.co_filename)
+
+
+def _wants_cause(config: pytest.Config) -> bool:
+    """Whether the user asked to see where in the code something was raised."""
+    told = config.getoption("tbstyle", "auto") not in ("auto", "no")
+    return told or bool(config.getoption("fulltrace", False)) or config.get_verbosity() > 0
+
+
+def in_full(config: pytest.Config, problem: ProbeError) -> str:
+    """What is said of it, with the traceback of what it came of where that is asked for."""
+    cause = problem.__cause__
+    if cause is None or isinstance(cause, Finding) or not _wants_cause(config):
+        return redact(str(problem))
+    return redact(f"{problem}\n\n{''.join(traceback.format_exception(cause)).rstrip()}")
 
 
 def wrong_answer(config: pytest.Config, name: str, value: object, expected: str) -> ConfigError:
@@ -58,16 +115,14 @@ def amend(config: pytest.Config, data: dict[str, Any], finding: Finding | None) 
         checked = [_checked(config, name, answer) for answer in answers if answer is not None]
     except BREAKS as exc:
         # What was found before it is told all the same.
-        problem = exc if isinstance(exc, ConfigError) else None
-        what = problem.what if problem else f"The hook {name} broke: {type(exc).__name__}: {exc}"
-        lines = [("To try", f"correct it in {places(config, name)}")]
-        lines = problem.lines() if problem else lines
+        told = exc if isinstance(exc, ConfigError) else broken(config, name, exc)
+        what, lines = told.what, told.lines()
         if data["verdict"] == Verdict.PASS:
             data |= {"verdict": str(Verdict.ERROR), "what": presentable(what), "ours": True}
             data["lines"] = [[label, presentable(text)] for label, text in lines]
         else:
-            told = "; ".join([what, *(text for _, text in lines)])
-            data["lines"].append(["Note", presentable(told)])
+            note = "; ".join([what, *(text for _, text in lines)])
+            data["lines"].append(["Note", presentable(note)])
         return str(data["verdict"])
     for answer in checked:
         data["evidence"] += answer.get("evidence", ())
@@ -108,24 +163,25 @@ def _checked(config: pytest.Config, name: str, answer: object) -> dict[str, Any]
     return checked
 
 
-def problems_told(config: pytest.Config, answers: list[object]) -> list[ConfigError]:
-    """What hooks object to in a configuration."""
+def objections(config: pytest.Config, configuration: Configuration) -> list[ConfigError]:
+    """What users' hooks object to in a configuration."""
+    name = "pytest_vdkprobe_configured"
     found: list[ConfigError] = []
-    for answer in answers:
+    for answer in asked(config, name, configuration=configuration):
         problems = [answer] if isinstance(answer, ConfigError) else answer
         if not isinstance(problems, list | tuple) or not all(
             isinstance(problem, ConfigError) for problem in problems
         ):
-            expected = "None, or ConfigErrors in a list"
-            raise wrong_answer(config, "pytest_vdkprobe_configured", answer, expected)
-        found += problems
+            raise wrong_answer(config, name, answer, "None, or ConfigErrors in a list")
+        found += [configuration.located(problem) for problem in problems]
     return found
 
 
 def broken(config: pytest.Config, name: str, exc: BaseException) -> ProbeError:
     """What to say of a hook that raised something that is no finding."""
-    text = f"The hook {name} broke: {type(exc).__name__}: {exc}."
-    return ProbeError(text, to_try=f"correct it in {places(config, name)}")
+    whose, place = _culprit(config, name, exc)
+    text = f"The hook {name} of {whose} broke: {in_short(exc)}."
+    return ProbeError(text, to_try=f"correct it in {place or places(config, name)}")
 
 
 def additions(config: pytest.Config, answers: list[object]) -> dict[str, Any]:

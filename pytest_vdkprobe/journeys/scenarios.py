@@ -15,6 +15,7 @@ import pytest
 
 from pytest_vdkprobe.config.sections import SECTIONS
 from pytest_vdkprobe.errors import ConfigError, ProbeError
+from pytest_vdkprobe.journeys.answers import in_full
 from pytest_vdkprobe.journeys.run import RUN_KEY
 from pytest_vdkprobe.journeys.sources import Source
 from pytest_vdkprobe.journeys.steps import TEST_PREFIX
@@ -70,7 +71,7 @@ class Scenario(pytest.Module):
             return self.source.load()
         except ProbeError as problem:
             self.problem = problem
-            raise self.CollectError(str(problem)) from problem
+            raise self.CollectError(in_full(self.config, problem)) from problem
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         """One journey for each subject; the plain tests where the module is no journey."""
@@ -88,7 +89,7 @@ class Scenario(pytest.Module):
             names = subjects(self.config, kind)
         except ProbeError as problem:
             self.problem = problem
-            raise self.CollectError(str(problem)) from problem
+            raise self.CollectError(in_full(self.config, problem)) from problem
         if not names and SECTIONS.get(kind, True):
             # Nobody can add an entry to what is no list: an upgrade is asked for by options.
             self.config.stash.setdefault(EMPTY_KEY, []).append((self.nodeid, kind))

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pytest_vdkprobe.errors import NoEvidence
-from pytest_vdkprobe.journeys.answers import amend
+from pytest_vdkprobe.errors import Finding, NoEvidence
+from pytest_vdkprobe.journeys.answers import amend, broken
 from pytest_vdkprobe.journeys.exchanges import keep_exchanges
 from pytest_vdkprobe.journeys.judging import SKIPPED, as_data, expect, judge
 from pytest_vdkprobe.journeys.run import Run
@@ -102,7 +102,13 @@ class StepRunner:
                 to_try="give the run more time (run.timeout_s), or leave slow steps out "
                 "(--vdk-quick)",
             )
-        item.config.hook.pytest_vdkprobe_step_starting(config=item.config, step=step)
+        name = "pytest_vdkprobe_step_starting"
+        try:
+            getattr(item.config.hook, name)(config=item.config, step=step)
+        except (Finding, AssertionError):
+            raise
+        except Exception as exc:
+            raise broken(item.config, name, exc) from exc
 
     def _blocker(self, step: StepRecord) -> Outcome | None:
         """The first need that did not pass, or None."""

@@ -11,7 +11,6 @@ import importlib
 import importlib.util
 import re
 import sys
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_vdkprobe.config.registry import in_short, raised_at
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.journeys.steps import TEST_PREFIX
 
@@ -111,7 +111,7 @@ class Source:
         return ".".join(parts)
 
     def _unimportable(self, name: str, exc: Exception) -> ConfigError:
-        place, line = _where(exc, self.path)
+        place = raised_at(exc, files=[str(self.path)] if self.path else ())
         missing = getattr(exc, "name", None)
         lacks_itself = isinstance(exc, ModuleNotFoundError) and name.startswith(str(missing))
         to_try = "correct that line; `python -c 'import ...'` in the same environment shows more"
@@ -119,11 +119,11 @@ class Source:
             to_try = "install the package that has it, or name the file: " + FORMS
         elif isinstance(exc, ModuleNotFoundError):
             to_try = f"install {missing} in the environment of pytest, or correct that line"
-        where = f"{place}, line {line}: " if place and not lacks_itself else ""
+        where = f"{place}: " if place and not lacks_itself else ""
         return self.problem(
             f"The scenario {self.name} can't be imported.",
             to_try,
-            seen=f"{where}{type(exc).__name__}: {exc}",
+            seen=where + in_short(exc),
         )
 
 
@@ -140,23 +140,6 @@ def _place_of(name: str) -> str | None:
 
 def _same(place: str, path: Path) -> bool:
     return Path(place).exists() and path.exists() and Path(place).samefile(path)
-
-
-def _where(exc: BaseException, path: Path | None) -> tuple[str | None, int | None]:
-    """The line to look at: the wrong syntax, else the last one of the scenario's own file."""
-    if isinstance(exc, SyntaxError):
-        return exc.filename, exc.lineno
-    frames = [
-        frame
-        for frame in traceback.extract_tb(exc.__traceback__)
-        if "importlib" not in frame.filename and frame.filename != __file__
-    ]
-    own = [f for f in frames if path is not None and Path(f.filename) == path]
-    # Without a file's name: what belongs to a user lies in no site-packages and is no pytest.
-    for frame in reversed(own or frames):
-        if "_pytest" not in frame.filename:
-            return frame.filename, frame.lineno
-    return None, None
 
 
 def shipped_names() -> list[str]:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from pytest_vdkprobe.config.entry_names import find_problems
-from pytest_vdkprobe.journeys.answers import wrong_answer
+from pytest_vdkprobe.journeys.answers import asked, wrong_answer
 from pytest_vdkprobe.journeys.run import RUN_KEY
 
 
@@ -19,9 +19,7 @@ class Named(msgspec.Struct, frozen=True):
 def subjects(config: pytest.Config, kind: str) -> list[str]:
     """What a scenario of that kind is run for: what a hook says, else the names in `[[kind]]`."""
     configuration = config.stash[RUN_KEY].configuration
-    told = config.hook.pytest_vdkprobe_subjects(
-        config=config, configuration=configuration, kind=kind
-    )
+    told = asked(config, "pytest_vdkprobe_subjects", configuration=configuration, kind=kind)
     if told is not None and not (
         isinstance(told, list | tuple) and all(isinstance(name, str) for name in told)
     ):

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdkprobe.config.registry import place_of, refuse_lacking
+from pytest_vdkprobe.config.registry import in_short, place_of, raised_at, refuse_lacking
 from pytest_vdkprobe.errors import ConfigError, Finding, PlatformFailure, ProbeError
 from pytest_vdkprobe.legacy import stand_ins
 from pytest_vdkprobe.legacy.config_object import HeartbeatConfig
@@ -89,7 +89,7 @@ class RunTest:
                 f"{name} raised {type(exc).__name__}: {exc}",
                 seen=f"after {time.monotonic() - started:.1f} s",
                 expected="that it returns",
-                checked=_place_of(exc) or place_of(self._kind),
+                checked=raised_at(exc) or place_of(self._kind),
             ) from exc
         return f"{name} returned after {time.monotonic() - started:.1f} s"
 
@@ -109,7 +109,7 @@ def load(settings: RunTestSettings, *, base_dir: Path, file: str, key: str) -> t
             key=f"{key}.module",
             value=settings.module,
             expected="a module that is installed, on PYTHONPATH, or beside the configuration",
-            to_try=f"correct it: {type(exc).__name__}: {exc}",
+            to_try=f"correct it: {in_short(exc)} ({raised_at(exc) or 'nowhere in its own code'})",
         ) from exc
     kind = getattr(module, settings.class_name, None)
     if not isinstance(kind, type):
@@ -126,11 +126,3 @@ def load(settings: RunTestSettings, *, base_dir: Path, file: str, key: str) -> t
     lacks += sorted(getattr(kind, "__abstractmethods__", ()))
     refuse_lacking("run test", settings.class_name, list(dict.fromkeys(lacks)), kind)
     return kind
-
-
-def _place_of(exc: BaseException) -> str | None:
-    """The line that raised."""
-    trace = exc.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace and f"{trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}"

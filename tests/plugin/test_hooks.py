@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -153,7 +154,7 @@ def test_a_wrong_answer_is_an_error_beside_a_pass_and_a_note_beside_a_failure(
     assert step_of(report, "run")["finding"]["what"] == "It does not run."
     assert text in step_of(report, "run")["finding"]["note"]
     assert step_of(report, "create")["verdict"] == "error"
-    assert "conftest.py:2 (pytest_vdkprobe_verdict)" in said
+    assert re.search(r"conftest\.py(:2 \(pytest_vdkprobe_verdict\)|, line 3)", said), said
 
 
 def test_report_is_given_to_hooks_and_keeps_what_they_add(probe: Probe) -> None:
@@ -171,7 +172,7 @@ def test_a_report_hook_that_breaks_makes_a_green_run_an_error(probe: Probe, answ
     _, text, code = played(probe, hook)
     assert code == 6
     assert "The hook pytest_vdkprobe_report" in text
-    assert "conftest.py:2 (pytest_vdkprobe_report)" in text
+    assert re.search(r"conftest\.py(:2 \(pytest_vdkprobe_report\)|, line 3)", text), text
 
 
 def test_metrics_are_given_to_hooks_as_prometheus_reads_them(probe: Probe) -> None:
@@ -244,5 +245,5 @@ def test_a_hook_that_breaks_ends_no_run_half_way(probe: Probe, name: str, breaks
     report, text, code = played(probe, hook, THREE)
     assert code == 6, text
     assert [step["step"] for step in report["journeys"][0]["steps"]] == ["create", "run", "delete"]
-    assert text.count(f"The hook pytest_vdkprobe_{name} broke") >= 1
-    assert f"conftest.py:2 (pytest_vdkprobe_{name})" in text
+    assert f"The hook pytest_vdkprobe_{name} of conftest.py broke" in text
+    assert "conftest.py, line 2" in text

@@ -72,3 +72,20 @@ def test_a_kind_that_lacks_something_is_told_by_name(own_ends: Path) -> None:
     assert code == 4
     assert "The login card lacks settings" in said
     assert "Traceback" not in said
+
+
+def test_a_hook_that_breaks_and_one_that_objects_are_told_as_a_run_does(own_ends: Path) -> None:
+    conftest = own_ends / "conftest.py"
+    text = conftest.read_text()
+    broken = "def pytest_vdkprobe_configured(config, configuration):\n    raise RuntimeError('x')\n"
+    conftest.write_text(text + broken)
+    code, said = check(own_ends)
+    assert code == 4
+    assert "The hook pytest_vdkprobe_configured of conftest.py broke: RuntimeError: x." in said
+    assert "Traceback" not in said
+    objecting = "from pytest_vdkprobe.api import ConfigError\n" + broken.replace(
+        "raise RuntimeError('x')", "return ConfigError('Not on a Friday.', key='routes')"
+    )
+    conftest.write_text(text + objecting)
+    code, said = check(own_ends)
+    assert (code, "Not on a Friday." in said) == (4, True), said
