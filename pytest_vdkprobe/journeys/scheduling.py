@@ -69,12 +69,21 @@ class WorkersShare:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Scheduling:
-        """One unit of work for each journey, and for each ordinary module."""
+        """One unit of work for each journey, and for each ordinary module.
+
+        Routes that come out in one place are one unit: their journeys run one after another.
+        """
         from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - only xdist calls this
+
+        from pytest_vdkprobe.routes.places import places  # noqa: PLC0415 - as above
+
+        known = places(config.stash[RUN_KEY].configuration)
 
         class JourneyScheduling(LoadScopeScheduling):  # type: ignore[misc]  # no types in xdist
             def _split_scope(self, nodeid: str) -> str:
-                return nodeid.partition("::")[0]
+                journey = nodeid.partition("::")[0]
+                subject = journey.partition("[")[2].removesuffix("]")
+                return known.get(subject, journey)
 
         return JourneyScheduling(config, log)
 

@@ -181,3 +181,35 @@ def test_progress_of_a_route_is_told_while_it_runs(pytester: pytest.Pytester) ->
             "*waiting for records out of Events 1*: sent 20, acknowledged 20, seen 20, *flight 0*",
         ]
     )
+
+
+TWO = """
+[run]
+lease_folder = "leases"
+report_folder = "failures"
+{routes}
+"""
+ONE_OF_TWO = """
+[[routes]]
+name = "{name}"
+target = {{ kind = "file", path = "{path}", create = true }}
+reader = {{ kind = "file", path = "{path}" }}
+records = 60
+rate_per_s = 50
+"""
+
+
+@pytest.mark.parametrize("path", ["both.json", "{route}.json"])
+def test_of_routes_that_come_out_in_one_place_none_takes_the_others_records_for_foreign(
+    pytester: pytest.Pytester, path: str
+) -> None:
+    (pytester.path / "both.json").touch()
+    both = "".join(ONE_OF_TWO.format(name=name, path=path) for name in ("first", "second"))
+    pytester.makefile(".toml", platform=TWO.format(routes=both))
+    result = pytester.runpytest_subprocess(
+        *("--vdk-config=platform.toml", "--vdk-report=report.json", "-n2", *LEAN)
+    )
+    assert result.ret == 0, result.stdout.str()
+    report = json.loads((pytester.path / "report.json").read_text())
+    accounts = [s["account"] for j in report["journeys"] for s in j["steps"] if "account" in s]
+    assert [account["foreign"] for account in accounts] == [0, 0]
