@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import re
 import ssl
 import time
@@ -23,6 +24,10 @@ CHECK_HEADER = "X-Vdkprobe-Check"
 """`SITE/MICROSECONDS`: which check a request is of, for a website that keeps account of them."""
 NAMES_AT_ONCE = 64
 """Threads that resolve names: one name server that hangs must not hold up the others' names."""
+UNICODE = "utf-8"
+NO_CHARSETS = ("punycode", "idna", "undefined", "unicode-escape", "raw-unicode-escape")
+"""Python's codecs for names and programs, as it calls them; a megabyte of the first takes a minute,
+in which nothing else is checked."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
@@ -77,13 +82,15 @@ class Web:
             error = str(exc) or f"timeout: no whole answer within {limit_s:g} s"
         except Exception as exc:  # noqa: BLE001 - a website can make a client raise all sorts
             error = in_words(exc)
+        if code is not None and not 100 <= code <= 999:
+            error, code = error or f"protocol: status {code}", None
         return Check(
             site=site.id,
             unix_timestamp=slot_us / MICROSECONDS,
-            returned_code=code if code is None or 100 <= code <= 999 else None,
+            returned_code=code,
             response_time=time.monotonic() - started,
             regexp=found,
-            error=error and _CONTROL.sub(" ", error)[:LONGEST_ERROR],
+            error=error and _plain(error),
             attempted_at=attempted_at,
         )
 
@@ -106,12 +113,19 @@ class Web:
 
 
 def _charset(response: aiohttp.ClientResponse) -> str:
-    name = response.charset or "utf-8"
+    """What the website says, if it is a way to write text in, and takes no minute to read."""
     try:
+        name = codecs.lookup(response.charset or UNICODE).name
         "".encode(name)
-    except LookupError:
-        return "utf-8"
-    return name
+    except (LookupError, ValueError):
+        return UNICODE
+    return UNICODE if name in NO_CHARSETS else name
+
+
+def _plain(error: str) -> str:
+    """The error as a message and a row can have it: it may quote what the website sent."""
+    text = _CONTROL.sub(" ", error)[:LONGEST_ERROR]
+    return text.encode(UNICODE, "replace").decode(UNICODE)
 
 
 def in_words(exc: BaseException) -> str:

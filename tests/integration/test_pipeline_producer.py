@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import runpy
 import signal
 import ssl
 from collections import Counter
@@ -181,23 +180,3 @@ def test_changes_are_picked_up_and_a_slow_website_delays_nobody(
         slots = sorted(check.slot_us for check in checks[site])
         assert {b - a for a, b in pairwise(slots)} <= {200_000}, out
     assert set(slow) <= checks.keys()
-
-
-def test_data_jobs_do_what_processes_do(bench: Bench, websites: Websites) -> None:
-    site = bench.add_site(websites.url("well", "x"), "well")
-    folder = Path(__file__).resolve().parents[2] / "ci" / "deploy" / "pipeline" / "jobs"
-    for step in ("website-checks/10_check.py", "website-rows/10_write.py"):
-        runpy.run_path(str(folder / step))["run"](JobInput(config=str(bench.config)))
-    ((number, _, code, found, error),) = bench.rows()
-    assert (number, code, found, error) == (site, 200, True, None)
-
-
-class JobInput:
-    """What a step is given, as far as it is used."""
-
-    def __init__(self, **arguments: object) -> None:
-        self._arguments = arguments
-
-    def get_arguments(self) -> dict[str, object]:
-        """The arguments of the execution."""
-        return self._arguments
