@@ -76,13 +76,16 @@ class Events:
 def open_events(name: str, run: Run) -> Iterator[Events]:
     """The pipeline called `name`; in a run, closed at the end."""
     if run.lasting is None:
+        from pytest_vdkprobe.renewing import Renewer  # noqa: PLC0415 - inert unless used
+
         stream = _made(name, run)
-        try:
-            yield Events(stream, run)
-        finally:
-            stream.close()
-            if stream.clean:
-                stream.books.discard()
+        with Renewer(run.leases):
+            try:
+                yield Events(stream, run)
+            finally:
+                stream.close()
+                if stream.clean:
+                    stream.books.discard()
         return
     key = f"events/{name}"
     if key not in run.lasting:
