@@ -132,11 +132,16 @@ def pytest_vdkprobe_report(
 
 
 def pytest_vdkprobe_metrics(config: pytest.Config, text: str) -> None:
-    """The metrics of a run, as Prometheus reads them, have been exported.
+    """The metrics of a run or of a watch, as Prometheus reads them, have been exported.
 
     Called once at the end of a run, in the process that reports, after `--vdk-metrics-file` is
     written, or without it. What is returned is ignored; an exception is told at the end and makes a
     green run an error.
+
+    In a watch it is called every `metrics.every_s` and at the end, in the supervisor's process, by
+    a thread of its own: one that hangs delays nothing else. An exception is told once and counted
+    (`vdkprobe_notices_failed_total`, `to="hook"`); it changes no verdict. A `conftest.py` that is
+    changed counts there after a restart.
 
     In a `conftest.py`::
 

@@ -196,8 +196,8 @@ WATCH = (
         "vdkprobe_notices_failed_total",
         "counter",
         ("to",),
-        "Calls of an outside monitor, and pushes of metrics, that did not get through.",
-        {"to": ("ping", "pushgateway", "file")},
+        "Calls of an outside monitor, and exports of metrics, that did not get through.",
+        {"to": ("ping", "pushgateway", "file", "hook")},
     ),
 )
 SEEDS = (

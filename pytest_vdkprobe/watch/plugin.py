@@ -14,6 +14,7 @@ import pytest
 
 from pytest_vdkprobe.config import Configuration
 from pytest_vdkprobe.errors import ConfigError
+from pytest_vdkprobe.journeys import answers
 from pytest_vdkprobe.journeys.run import Run
 from pytest_vdkprobe.journeys.settings import RunSettings
 from pytest_vdkprobe.metrics.catalogue import find
@@ -30,6 +31,7 @@ from pytest_vdkprobe.watch.server import MetricsServer
 from pytest_vdkprobe.watch.settings import MetricsSettings, WatchSettings
 from pytest_vdkprobe.watch.supervisor import Plan, Supervisor
 
+HOOK = "pytest_vdkprobe_metrics"
 CLOSING_S = 15.0
 """What the last ping, push and file may take."""
 
@@ -178,6 +180,8 @@ class Watch:
         if self._gateway is not None:
             push = Push(self._gateway, self._exposition, self._exporting)
             writing.append(notice("pushgateway", push))
+        if answers.implemented(self.config, HOOK):
+            writing.append(notice("hook", lambda _: self._tell_hooks()))
 
         def written(now: float) -> None:
             if writing and now >= self._written_at + self._exporting.every_s:
@@ -186,6 +190,14 @@ class Watch:
                     each.tell("now")
 
         return pinging, written
+
+    def _tell_hooks(self) -> None:
+        """Give users' hooks what is exported."""
+        try:
+            text = self._exposition.text().decode()
+            self.config.hook.pytest_vdkprobe_metrics(config=self.config, text=text)
+        except answers.BREAKS as exc:
+            raise answers.broken(self.config, HOOK, exc) from exc
 
     def _end(self, console: Console) -> None:
         for notice in self._notices:

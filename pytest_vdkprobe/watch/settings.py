@@ -66,7 +66,8 @@ class MetricsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     address: str = "0.0.0.0"  # noqa: S104 - Prometheus scrapes from another machine
     """Where `--vdk-metrics-port` listens."""
     every_s: float = 15.0
-    """How often a watch writes `--vdk-metrics-file` and pushes to `--vdk-pushgateway`."""
+    """How often a watch writes `--vdk-metrics-file`, pushes to `--vdk-pushgateway` and calls the
+    hook `pytest_vdkprobe_metrics`."""
     job: str = "vdkprobe"
     """The job that is pushed under."""
     grouping: dict[str, str] = {}

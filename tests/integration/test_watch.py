@@ -296,3 +296,37 @@ reader = { kind = "file", path = "in-{run}.json" }
         assert watch.ended() == 6
     assert "A watch creates nothing for the event pipeline orders." in watch.output
     assert "events.0.target.create" in watch.output
+
+
+def test_metrics_are_given_to_hooks_while_the_watch_goes_on_and_at_its_end(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    with (tmp_path / "platform.toml").open("a") as file:
+        file.write("[metrics]\nevery_s = 0.2\n")
+    (tmp_path / "conftest.py").write_text(
+        """
+from pathlib import Path
+
+def pytest_vdkprobe_metrics(config, text):
+    with open("given.txt", "a") as file:
+        file.write("given\\n")
+    Path("last.txt").write_text(text)
+    if Path("break.txt").exists():
+        raise RuntimeError("no gateway")
+"""
+    )
+    given = tmp_path / "given.txt"
+    with Watch(tmp_path, "--vdk-watch", "--", "test_mine.py") as watch:
+        watch.wait_for("PASS")
+        watch.wait("calls", lambda: given.exists() and given.read_text().count("given") > 2)
+        (tmp_path / "break.txt").touch()
+        watch.wait_for("hook does not get through, the watch goes on: The hook")
+        (tmp_path / "break.txt").unlink()
+        watch.wait_for("hook gets through again")
+        found = watch.metrics()
+        calls = given.read_text().count("given")
+        assert watch.end() == 0
+    assert "RuntimeError: no gateway" in watch.output
+    assert f"correct it in {tmp_path / 'conftest.py'}" in watch.output
+    assert found['vdkprobe_notices_failed_total{to="hook"}'] >= 1
+    assert given.read_text().count("given") > calls
+    assert f'vdkprobe_run_total{{{CHECK},verdict="pass"}}' in (tmp_path / "last.txt").read_text()
