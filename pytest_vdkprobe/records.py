@@ -178,8 +178,8 @@ _TYPED: dict[ColumnType, Any] = {
 def same(sent: Any, seen: Any) -> bool:
     """Whether a value came back as it was sent.
 
-    NaN equals NaN, -0.0 is not 0.0, 1 is not True; an instant is the same in whatever zone; objects
-    are the same when their JSON with sorted keys is.
+    NaN equals NaN, -0.0 is not 0.0, 1 is not True nor 1.0; an instant is the same in whatever zone;
+    objects are the same when their JSON with sorted keys is.
     """
     if isinstance(sent, float) and isinstance(seen, float):
         if math.isnan(sent) or math.isnan(seen):
@@ -191,7 +191,8 @@ def same(sent: Any, seen: Any) -> bool:
         return _same_moment(sent, seen)
     if isinstance(sent, dict | list) and isinstance(seen, dict | list):
         return _same_json(sent, seen)
-    return bool(sent == seen)
+    kinds_differ = isinstance(sent, int) and isinstance(seen, float)
+    return bool(sent == seen) and not kinds_differ
 
 
 def _same_moment(sent: datetime, seen: datetime) -> bool:

@@ -21,4 +21,4 @@ class SendResult(NamedTuple):
     outcome: Outcome
     reason: str = ""
     login: bool = False
-    """Whether it was not taken because our login was not."""
+    """Whether it was not taken because our login was not, or may not write."""

@@ -21,6 +21,7 @@ from pytest_vdkprobe.control.errors import (
     checked,
     excerpt,
     explain,
+    redirected_to,
     status_line,
 )
 from pytest_vdkprobe.control.exchanges import ExchangeLog
@@ -284,7 +285,7 @@ class Caller:
             line = checked(request.method, request.url, request.op_id)
             return TransportError(what, checked=line, to_try=Reason.PROXY.to_try)
         if 300 <= status < 400:
-            location = excerpt(answer.headers.get("location", "nowhere").encode())
+            location = redirected_to(answer.headers)
             seen = f"a redirect to {location}, which is not followed: our login is for this host"
             to_try = "write the address that it redirects to, if that is the service"
         if status < 500 and not self.recognised and explanation is None and not public:

@@ -7,6 +7,7 @@ stranger's server answered, so it is made printable and redacted before it is ke
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import urlsplit, urlunsplit
 
@@ -104,6 +105,13 @@ def excerpt(body: bytes, limit: int = EXCERPT) -> str:
     # Redacted before it is cut: half a secret would not be recognised any more.
     text = " ".join(redact(printable(body[: limit * 8])).split())
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def redirected_to(headers: Mapping[str, str]) -> str:
+    """Where an answer sends us, without its query: that may hold a token or a ticket."""
+    location = headers.get("location", "nowhere")
+    bare = location.partition("?")[0].partition("#")[0]
+    return public_url(bare) + ("?..." if bare != location else "")
 
 
 def explain(explanation: ErrorMessage | None) -> tuple[str | None, str | None]:

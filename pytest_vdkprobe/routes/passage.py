@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pytest_vdkprobe.accounting.account import reconcile
 from pytest_vdkprobe.accounting.ledger import Ledger
-from pytest_vdkprobe.errors import NoEvidence
+from pytest_vdkprobe.accounting.outcomes import Outcome
+from pytest_vdkprobe.errors import LoginError, NoEvidence
 from pytest_vdkprobe.routes.schedule import Schedule
 from pytest_vdkprobe.waiting import Deadline, wait_until
 
@@ -238,7 +239,17 @@ class Passage:
             for seq in seqs
         ]
         ledger.intend(seqs)
-        ledger.settle(seqs, self.target.send(records, deadline=deadline))
+        results = self.target.send(records, deadline=deadline)
+        ledger.settle(seqs, results)
+        last = results[-1]
+        if last.login and last.outcome is Outcome.REFUSED and not ledger.acknowledged:
+            # What has worked before and does no more is the platform's, and accounted for.
+            raise LoginError(
+                f"Nothing may be sent into {self}: our user or login is refused.",
+                seen=f"{last.reason}, for each of the first {len(ledger.sent)} records",
+                expected="a login that may write there",
+                to_try="look at the target's credentials, and at what they are allowed",
+            )
 
     @property
     def _opened(self) -> Ledger:

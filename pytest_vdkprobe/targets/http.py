@@ -26,7 +26,7 @@ import msgspec
 
 from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
 from pytest_vdkprobe.control.endpoint import Endpoint, EndpointSettings
-from pytest_vdkprobe.control.errors import excerpt, status_line
+from pytest_vdkprobe.control.errors import excerpt, redirected_to, status_line
 from pytest_vdkprobe.control.network import Reason, Unanswered
 from pytest_vdkprobe.errors import Finding, LoginError
 from pytest_vdkprobe.records import wire_json
@@ -193,8 +193,8 @@ def outcome_of(answer: Answer) -> SendResult:
         return ACKNOWLEDGED
     said = status_line(answer.status)
     if 300 <= answer.status < 400:
-        location = excerpt(answer.headers.get("location", "nowhere").encode(), 120)
-        return SendResult(Outcome.REFUSED, f"{said}, to {location}, which is not followed")
+        where = redirected_to(answer.headers)
+        return SendResult(Outcome.REFUSED, f"{said}, to {where}, which is not followed")
     if answer.body:
         said += f": {excerpt(answer.body, 120)}"
     outcome = Outcome.REFUSED if 400 <= answer.status < 500 else Outcome.UNKNOWN

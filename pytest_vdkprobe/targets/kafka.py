@@ -235,5 +235,5 @@ def outcome_of(exc: Exception, *, repeated: bool) -> SendResult:
     if isinstance(exc, before_writing) and not (
         repeated and isinstance(exc, errors.RetriableError)
     ):
-        return SendResult(Outcome.REFUSED, said)
+        return SendResult(Outcome.REFUSED, said, login=isinstance(exc, errors.AuthorizationError))
     return SendResult(Outcome.UNKNOWN, said)

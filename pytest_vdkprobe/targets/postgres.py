@@ -19,7 +19,7 @@ from pytest_vdkprobe.connections.postgres import (
     table_name,
 )
 from pytest_vdkprobe.connections.sql import Fate, SqlError, quoted
-from pytest_vdkprobe.connections.tables import OwnTable
+from pytest_vdkprobe.connections.tables import FORBIDDEN, OwnTable
 from pytest_vdkprobe.connections.versions import database_version
 from pytest_vdkprobe.errors import ProbeError
 from pytest_vdkprobe.records import LANDING, flat
@@ -126,7 +126,8 @@ class PostgresTarget:
         except SqlError as exc:
             refused = exc.fate is not Fate.UNKNOWN or not committing
             outcome = Outcome.REFUSED if refused else Outcome.UNKNOWN
-            return SendResult(outcome, str(exc) if committing else f"not committed: {exc}")
+            reason = str(exc) if committing else f"not committed: {exc}"
+            return SendResult(outcome, reason, login=exc.code in FORBIDDEN)
         except ProbeError as exc:
             return SendResult(Outcome.REFUSED, f"not sent: {exc.what}")
         except ValueError as exc:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
 from pytest_vdkprobe.connections.sql import Fate, SqlError, quoted
-from pytest_vdkprobe.connections.tables import OwnTable
+from pytest_vdkprobe.connections.tables import FORBIDDEN, OwnTable
 from pytest_vdkprobe.connections.trino import TrinoConnection, TrinoDatabase, table_name
 from pytest_vdkprobe.connections.versions import database_version
 from pytest_vdkprobe.errors import ProbeError
@@ -115,7 +115,7 @@ class TrinoTarget:
             self._database.run(self._insert, (f"[{','.join(rows)}]",), deadline=deadline)
         except SqlError as exc:
             outcome = Outcome.UNKNOWN if exc.fate is Fate.UNKNOWN else Outcome.REFUSED
-            return SendResult(outcome, str(exc))
+            return SendResult(outcome, str(exc), login=exc.code in FORBIDDEN)
         except ProbeError as exc:
             return SendResult(Outcome.REFUSED, f"not sent: {exc.what}")
         return ACKNOWLEDGED

@@ -78,6 +78,15 @@ def test_other_time_of_sending_is_seen_where_a_place_carries_it(tmp_path: Path) 
         assert found.field == "sent_at_us"
 
 
+def test_number_of_another_kind_is_seen(tmp_path: Path) -> None:
+    expected = expectation(tmp_path / "book", 3)
+    record = expected.record(2)
+    plain = {"body": record.body, "digest": record.digest}
+    for n in (2.0, "2", True, None):
+        (found,) = differences(expected, 2, **plain, columns={**record.payload, "n": n})
+        assert found.field == "n"
+
+
 def test_column_that_is_gone_is_named(tmp_path: Path) -> None:
     expected = expectation(tmp_path / "book", 3, profile="typed")
     record = expected.record(2)

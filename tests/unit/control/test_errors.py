@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from pytest_vdkprobe.control.errors import excerpt, explain, printable, public_url, status_line
+from pytest_vdkprobe.control.errors import (
+    excerpt,
+    explain,
+    printable,
+    public_url,
+    redirected_to,
+    status_line,
+)
 from pytest_vdkprobe.control.models import ErrorMessage
 from pytest_vdkprobe.secrets import Secret
 
@@ -67,3 +74,16 @@ def test_the_services_explanation_becomes_seen_and_to_try() -> None:
 
 def test_unknown_status_codes_are_shown_as_numbers() -> None:
     assert (status_line(503), status_line(599)) == ("503 Service Unavailable", "599")
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://u:p@login.example.org/a?ticket=abc", "https://login.example.org/a?..."),
+        ("/login#token=abc", "/login?..."),
+        ("/v2/jobs", "/v2/jobs"),
+        ("http://[", "(an address that can't be read)"),
+    ],
+)
+def test_redirect_is_shown_without_what_it_hands_on(location: str, shown: str) -> None:
+    assert redirected_to({"location": location}) == shown

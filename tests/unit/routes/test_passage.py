@@ -13,7 +13,7 @@ from pytest_vdkprobe.accounting.account import Account
 from pytest_vdkprobe.accounting.ledger import Ledger
 from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
 from pytest_vdkprobe.accounting.profiles import PROFILES
-from pytest_vdkprobe.errors import NoEvidence, PlatformFailure, ProbeError
+from pytest_vdkprobe.errors import LoginError, NoEvidence, PlatformFailure, ProbeError
 from pytest_vdkprobe.records import Record
 from pytest_vdkprobe.routes.passage import Passage
 from pytest_vdkprobe.routes.settings import End, RouteSettings
@@ -113,6 +113,27 @@ def test_refusal_is_told_with_its_reason(passage: Callable[..., Passage]) -> Non
     with pytest.raises(PlatformFailure, match="50 refused") as failure:
         through(passage(pipe)).require()
     assert "no room" in str(failure.value)
+
+
+def test_login_that_may_not_write_from_the_start_is_ours(passage: Callable[..., Passage]) -> None:
+    barred = SendResult(Outcome.REFUSED, "403 Forbidden", login=True)
+    pipe = Pipe(alter=lambda _record: [], judge=lambda _record: barred)
+    with pytest.raises(LoginError, match="login is refused") as failure:
+        through(passage(pipe))
+    assert "403 Forbidden" in str(failure.value)
+    assert len(pipe.sent) <= pipe.batch
+
+
+def test_login_that_is_refused_after_it_had_worked_is_the_platforms(
+    passage: Callable[..., Passage],
+) -> None:
+    barred = SendResult(Outcome.REFUSED, "401 Unauthorized", login=True)
+    pipe = Pipe(
+        alter=lambda record: [record] if record.seq < 10 else [],
+        judge=lambda record: ACKNOWLEDGED if record.seq < 10 else barred,
+    )
+    with pytest.raises(PlatformFailure, match="40 refused"):
+        through(passage(pipe)).require()
 
 
 def test_ambiguous_send_that_never_comes_out_is_unknown_not_lost(
