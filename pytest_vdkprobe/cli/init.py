@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pytest_vdkprobe.errors import ConfigError
+from pytest_vdkprobe.cli.new_file import write_new
 
 FILE = "platform.toml"
 SCHEMA = "vdkprobe.schema.json"
@@ -78,17 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     file = Path(arguments.file)
     text = TEMPLATE.replace(FILE, file.name)
-    for path, content in ((file, text), (file.parent / SCHEMA, as_text())):
-        try:
-            with path.open("x", encoding="utf-8") as writing:
-                writing.write(content)
-        except FileExistsError as exc:
-            if path.name == SCHEMA:
-                path.write_text(content, encoding="utf-8")
-                continue
-            raise ConfigError(
-                f"{path} is there already.", file=str(path), to_try="name another, or remove it"
-            ) from exc
+    write_new(file, text)
+    write_new(file.parent / SCHEMA, as_text(), over=True)
     print(
         f"{file} is written, and {SCHEMA} beside it. Edit it, then: vdkprobe check {file}",
         file=sys.stderr,

@@ -7,6 +7,7 @@ name, so that a group costs nothing to the others and its own heavy imports wait
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import sys
 import traceback
@@ -88,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words[1:] = importlib.import_module("pytest_vdkprobe.cli.history").arranged(words[1:])
     parsed = build_parser().parse_args(words)
     try:
-        return int(parsed.run(parsed))
+        return _printed(int(parsed.run(parsed)))
     except Finding as finding:
         _say(str(finding))
         return USAGE_ERROR if isinstance(finding, ConfigError) else EXIT_CODES[verdict_of(finding)]
@@ -100,10 +101,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = None
         return 0
     except OSError as exc:
-        _say(str(ProbeError(f"{type(exc).__name__}: {exc}")))
+        _say(str(_of_system(exc)))
     except Exception:  # noqa: BLE001 - else Python would exit with 1, which says: the platform is wrong
         _say(traceback.format_exc() + "This is a bug of vdkprobe's.")
     return EXIT_CODES[Verdict.ERROR]
+
+
+def _printed(code: int) -> int:
+    """The exit code, once all is printed: the interpreter's own last flush can tell nobody."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    return code
+
+
+def _of_system(exc: OSError) -> ProbeError:
+    """What the operating system refused, in words; what names no file was to be printed."""
+    why = exc.strerror or f"{type(exc).__name__}: {exc}"
+    if exc.filename is not None:
+        to_try = "check that it is there, and who may read and write it"
+        return ProbeError(f"{exc.filename}: {why}.", to_try=to_try)
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG):
+        # What stays in its buffer would fail once more at the interpreter's end.
+        sys.stdout = None
+        return ProbeError(
+            f"The output can't be written: {why}.", to_try="make room on the disk that it goes to"
+        )
+    return ProbeError(f"{why}.")
 
 
 def _say(text: str) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_vdkprobe.cli.new_file import write_new
 from pytest_vdkprobe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -67,13 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     if output is None:
         print(text, end="")
         return 0
-    try:
-        with output.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError as exc:
-        raise ConfigError(
-            f"{output} is there already.", file=str(output), to_try="name another, or remove it"
-        ) from exc
+    write_new(output, text)
     print(f"{output} is written. Try: pytest --vdk-config={output} --vdk-plan", file=sys.stderr)
     return 0
 
