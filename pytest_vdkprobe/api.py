@@ -36,7 +36,7 @@ from pytest_vdkprobe.journeys.steps import StepRecord
 from pytest_vdkprobe.journeys.table_subject import TablesSubject
 from pytest_vdkprobe.journeys.upgrade_subject import Upgrade
 from pytest_vdkprobe.kinds import Kinds
-from pytest_vdkprobe.leases import LeaseStore
+from pytest_vdkprobe.leases import Lease, LeaseStore
 from pytest_vdkprobe.metrics.recorder import Recorder
 from pytest_vdkprobe.pipelines.account import PipelineAccount
 from pytest_vdkprobe.pipelines.pipeline import Pipeline
@@ -71,6 +71,7 @@ __all__ = [
     "JobSettings",
     "JobTemplate",
     "Kinds",
+    "Lease",
     "LeaseStore",
     "Ledger",
     "NoEvidence",

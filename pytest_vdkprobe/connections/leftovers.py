@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from pytest_vdkprobe.config.registry import of_users
 from pytest_vdkprobe.errors import Finding
+from pytest_vdkprobe.leases import clean_url
 from pytest_vdkprobe.processes import host_name
 from pytest_vdkprobe.waiting import Deadline
 
@@ -50,10 +52,21 @@ def remove_all(
 
 def leads_there(settings: object, lease: Lease) -> bool:
     """Whether an end with these settings is at the place that the lease names."""
+    place = getattr(settings, "place", None)
+    if is_own(settings):
+        whose = type(settings).__struct_config__.tag  # type: ignore[attr-defined]  # a kind has one
+        return lease.kind == whose and clean_url(str(place)) in lease.where.values()
     if lease.kind == "file":
         return lease.where.get("host") == host_name() and hasattr(settings, "path")
-    place = getattr(settings, "place", None)
     return lease.kind in KINDS and place is not None and place in lease.where.values()
+
+
+def is_own(settings: object) -> bool:
+    """Whether these settings are of a user's kind that removes by itself what a lease names.
+
+    Such leases are of the kind's own name, and say the `place` that the settings lead to.
+    """
+    return callable(getattr(settings, "remove_leased", None))
 
 
 def remove_leased(settings: object, lease: Lease, *, base_dir: Path | None = None) -> str:
@@ -63,7 +76,10 @@ def remove_leased(settings: object, lease: Lease, *, base_dir: Path | None = Non
     the object from going.
     """
     what = f"{lease.kind} {lease.name}"
-    if lease.kind == "file":
+    if is_own(settings):
+        with of_users(f"What removes a {lease.kind} that a killed run left", key=lease.kind):
+            gone = bool(settings.remove_leased(lease, base_dir=base_dir))  # type: ignore[attr-defined]  # is_own
+    elif lease.kind == "file":
         from pytest_vdkprobe.connections.files import remove_file  # noqa: PLC0415 - what is needed
 
         gone = remove_file(lease)

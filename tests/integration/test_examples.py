@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import os
 import re
 import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -98,6 +100,43 @@ def test_own_ends_see_what_is_lost(tmp_path: Path, platform: Sandbox) -> None:
     text, code = example.play()
     assert code == 1, text
     assert "lost" in text
+
+
+def test_own_ends_leave_nothing_behind(tmp_path: Path, platform: Sandbox) -> None:
+    example = Example("own_ends", tmp_path / "x", platform)
+    leases = {"VDKPROBE_RUN__LEASE_FOLDER": str(tmp_path / "leases")}
+    assert example.play(**leases)[1] == 0
+    assert _left(example, tmp_path) == ([], [])
+    ends = example.folder / "conftest.py"
+    killed = "        import os, signal\n        os.kill(os.getpid(), signal.SIGKILL)\n"
+    text = ends.read_text()
+    sending = "    def send(self, records, *, deadline):\n"
+    assert sending in text
+    ends.write_text(text.replace(sending, sending + killed))
+    assert example.play(**leases)[1] == -9
+    (database,), (_,) = _left(example, tmp_path)
+    # A namesake that does not carry the lease's mark is somebody else's.
+    database.unlink()
+    with contextlib.closing(sqlite3.connect(database)) as foreign:
+        foreign.execute("create table precious (row)")
+    ends.write_text(text)
+    told, code = example.play(**leases)
+    assert code == 0, told
+    assert "is a namesake: not ours, left alone" in " ".join(told.split())
+    assert _left(example, tmp_path) == ([database], [])
+    database.unlink()
+    ends.write_text(text.replace(sending, sending + killed))
+    assert example.play(**leases)[1] == -9
+    ends.write_text(text)
+    told, code = example.play(**leases)
+    assert code == 0, told
+    assert "of an earlier run: sqlite" in " ".join(told.split())
+    assert _left(example, tmp_path) == ([], [])
+
+
+def _left(example: Example, folder: Path) -> tuple[list[Path], list[Path]]:
+    """The databases and the leases that are there."""
+    return sorted(example.folder.glob("*.db")), sorted((folder / "leases").glob("*.json*"))
 
 
 def test_two_profiles_in_one_table_are_told_apart(tmp_path: Path, platform: Sandbox) -> None:
