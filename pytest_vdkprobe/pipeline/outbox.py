@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdkprobe.connections.kafka import KafkaClients, driver
@@ -93,7 +94,7 @@ class Outbox:
             self._changed.notify_all()
         if self._thread.ident is not None:
             self._thread.join(timeout=2 + BLOCK_MS / 1000)
-        self._producer.close(timeout=1)
+        _let_go(self._producer, limit_s=1)
         return self.pending
 
     def _open(self) -> KafkaProducer:
@@ -156,4 +157,10 @@ class Outbox:
             _log.warning("no new connection to Kafka yet: %s", again)
             return
         old, self._producer = self._producer, fresh
-        old.close(timeout=0)
+        _let_go(old, limit_s=0)
+
+
+def _let_go(producer: KafkaProducer, *, limit_s: float) -> None:
+    """Close it; what it could not write in time is told by the count of what is pending."""
+    with suppress(driver().errors.KafkaError):
+        producer.close(timeout=limit_s)
