@@ -24,7 +24,7 @@ from pytest_vdkprobe.pipeline.entry import let_in
 from pytest_vdkprobe.pipeline.message import Check, MalformedError, decoded
 from pytest_vdkprobe.pipeline.rows import Rows
 from pytest_vdkprobe.pipeline.sites import finding
-from pytest_vdkprobe.waiting import Deadline
+from pytest_vdkprobe.waiting import Deadline, pause
 
 if TYPE_CHECKING:
     from kafka import KafkaConsumer
@@ -64,6 +64,30 @@ class ConsumerAccount(msgspec.Struct, kw_only=True):
     """Checks whose row was there already: delivered again."""
     dead: int = 0
     """Messages that were no checks, or such as PostgreSQL refuses."""
+
+
+class _Batch:
+    """Messages to be kept: checks as rows, and what can be none, with the reason."""
+
+    def __init__(self) -> None:
+        self.checks: list[_Read] = []
+        self.dead: list[tuple[Any, str]] = []
+
+    def __len__(self) -> int:
+        return len(self.checks) + len(self.dead)
+
+    def add(self, records: list[Any]) -> None:
+        """Sort more messages in."""
+        for record in records:
+            try:
+                self.checks.append((decoded(record.value), record))
+            except MalformedError as exc:
+                self.dead.append((record, str(exc)))
+
+    @property
+    def waits_for(self) -> str:
+        """Which server has not kept its part yet."""
+        return "The database" if self.checks else "The dead-letter topic"
 
 
 class Consumer:
@@ -129,16 +153,26 @@ class Consumer:
                 self._settle(consumer, stop)
             assigned = consumer.assignment()
             if once and assigned:
-                if ends is None or not assigned <= ends.keys():
-                    ends = consumer.end_offsets(list(assigned))
-                if all(self._reached(consumer, one, ends[one]) for one in assigned):
+                ends = ends if ends and assigned <= ends.keys() else self._ends(consumer, assigned)
+                if ends and all(self._reached(consumer, one, ends[one]) for one in assigned):
                     return
             if once and not assigned and idle.expired:
                 _log.info("all partitions are other consumers': there is nothing to do")
                 return
 
+    def _ends(self, consumer: KafkaConsumer, assigned: set[Any]) -> dict[Any, int] | None:
+        """Where the partitions end now; None while the brokers do not say."""
+        try:
+            return dict(consumer.end_offsets(list(assigned), timeout_ms=COMMIT_LIMIT_MS))
+        except driver().errors.KafkaError as exc:
+            _log.warning("the brokers do not say what there is, and are asked again: %r", exc)
+            return None
+
     def _reached(self, consumer: KafkaConsumer, partition: Any, end: int) -> bool:
-        position = consumer.position(partition, timeout_ms=COMMIT_LIMIT_MS)
+        try:
+            position = consumer.position(partition, timeout_ms=COMMIT_LIMIT_MS)
+        except driver().errors.KafkaError:
+            return False
         return position is not None and position >= end
 
     def _fetch(self, consumer: KafkaConsumer) -> None:
@@ -149,72 +183,68 @@ class Consumer:
             raise refused("Nothing can be consumed", exc, place) from exc
         except driver().errors.KafkaError as exc:
             _log.warning("nothing could be fetched, and it is tried again: %r", exc)
+            pause(RETRY_S)
             return
         for partition, records in found.items():
             self._held.setdefault(partition, []).extend(records)
 
     def _settle(self, consumer: KafkaConsumer, stop: Stop) -> None:
-        """See what is held written, and then committed; or leave it to whoever comes after."""
-        checks = [one for records in self._held.values() for one in self._read(records)]
-        if not self._write_in_the_end(consumer, checks, stop):
+        """See what is held kept, and then committed; or leave it to whoever comes after."""
+        batch = _Batch()
+        for records in self._held.values():
+            batch.add(records)
+        if not self._keep_in_the_end(consumer, batch, stop):
             left = sum(map(len, self._held.values()))
             raise ProbeError(
-                f"The database is away: {left} messages are left to the next consumer.",
-                checked=self._settings.database.place,
+                f"{batch.waits_for} is away: {left} messages are left to the next consumer.",
+                checked=f"{self._settings.database.place}, {self._settings.kafka.place}",
                 to_try="nothing is lost: they are not committed, and will be delivered again",
             )
         self.account.messages += sum(map(len, self._held.values()))
         self._commit(consumer)
 
-    def _read(self, records: list[Any]) -> list[_Read]:
-        """The checks in messages; what is none is buried."""
-        checks: list[_Read] = []
-        dead: list[tuple[Any, str]] = []
-        for record in records:
-            try:
-                checks.append((decoded(record.value), record))
-            except MalformedError as exc:
-                dead.append((record, str(exc)))
-        self._bury(dead)
-        return checks
-
-    def _bury(self, dead: list[tuple[Any, str]]) -> None:
-        if dead:
-            self._dead_letters.bury(dead)
-            self.account.dead += len(dead)
-
-    def _write_in_the_end(self, consumer: KafkaConsumer, checks: list[_Read], stop: Stop) -> bool:
-        """Write, however often it takes; False when the end is wanted and the database away."""
+    def _keep_in_the_end(self, consumer: KafkaConsumer, batch: _Batch, stop: Stop) -> bool:
+        """Keep it, however often it takes; False when the end is wanted and a server away."""
         tries = 0
         last: Deadline | None = None
         while True:
             try:
-                refused = self._write(checks)
+                self._keep(batch)
             except TransportError as exc:
                 if tries % TELL_EVERY == 0:
-                    _log.warning("the database is away, %d checks wait: %s", len(checks), exc)
+                    what = batch.waits_for.lower()
+                    _log.warning("%s is away, %d messages wait: %s", what, len(batch), exc)
                 tries += 1
             else:
-                self._bury(refused)
                 if tries:
-                    _log.info("the database is back")
+                    _log.info("what was away is back")
                     consumer.resume(*consumer.paused())
                 return True
             if stop.wanted:
                 last = last or Deadline.after(LAST_TRY_S)
                 if last.expired:
                     return False
-            self._stay(consumer, checks)
+            self._stay(consumer, batch)
             stop.wait(RETRY_S)
 
-    def _stay(self, consumer: KafkaConsumer, checks: list[_Read]) -> None:
+    def _keep(self, batch: _Batch) -> None:
+        """Checks as rows, the rest as dead letters; what is kept leaves the batch."""
+        if batch.checks:
+            batch.dead += self._write(batch.checks)
+            batch.checks.clear()
+        if batch.dead:
+            self._dead_letters.bury(batch.dead)
+            self.account.dead += len(batch.dead)
+            batch.dead.clear()
+
+    def _stay(self, consumer: KafkaConsumer, batch: _Batch) -> None:
         """Remain a member of the group without being given more."""
         consumer.pause(*consumer.assignment())
         before = {one: len(records) for one, records in self._held.items()}
         self._fetch(consumer)
         # Partitions that came with a rebalance were not paused yet.
         for partition, records in self._held.items():
-            checks += self._read(records[before.get(partition, 0) :])
+            batch.add(records[before.get(partition, 0) :])
 
     def _write(self, checks: list[_Read]) -> list[tuple[Any, str]]:
         """Commit them to the database; without any, see that it could be done.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdkprobe.connections.kafka import KafkaClients, driver
-from pytest_vdkprobe.errors import ProbeError
+from pytest_vdkprobe.connections.kafka_topics import refused
+from pytest_vdkprobe.errors import TransportError
 
 if TYPE_CHECKING:
     from kafka import KafkaProducer
@@ -31,28 +33,20 @@ class DeadLetters:
     def bury(self, records: list[tuple[Any, str]]) -> None:
         """Write each with its reason; returns when the brokers have them all.
 
-        Raises ProbeError when they can't be written: the batch must not be committed then.
+        Raises TransportError while they can't be written, LoginError where we may not: the batch
+        must not be committed then.
         """
         errors = driver().errors
         topic = self._settings.dead_letters
         try:
-            if self._producer is None:
-                self._producer = self._clients.producer(acks="all", max_block_ms=10_000)
-            sent = [
-                self._producer.send(
-                    topic,
-                    key=record.key and record.key[: LARGEST_BYTES // 2],
-                    # A message without either can't be sent.
-                    value=(record.value or b"")[:LARGEST_BYTES],
-                    headers=_headers(record, reason),
-                )
-                for record, reason in records
-            ]
-            self._producer.flush(timeout=LIMIT_S)
-            for one in sent:
-                one.get(timeout=LIMIT_S)
+            self._send(topic, records)
         except errors.KafkaError as exc:
-            raise ProbeError(
+            # What it still has would come beside what is sent next time.
+            self.close()
+            if isinstance(exc, errors.AuthorizationError):
+                what = f"Dead letters can't be written to {topic}"
+                raise refused(what, exc, self._settings.place) from exc
+            raise TransportError(
                 f"{len(records)} messages can't be rows, and can't be written to {topic} either.",
                 seen=f"{records[0][1]}; {exc!r}",
                 checked=self._settings.place,
@@ -67,11 +61,29 @@ class DeadLetters:
             reason,
         )
 
+    def _send(self, topic: str, records: list[tuple[Any, str]]) -> None:
+        if self._producer is None:
+            self._producer = self._clients.producer(acks="all", max_block_ms=10_000)
+        sent = [
+            self._producer.send(
+                topic,
+                key=record.key and record.key[: LARGEST_BYTES // 2],
+                # A message without either can't be sent.
+                value=(record.value or b"")[:LARGEST_BYTES],
+                headers=_headers(record, reason),
+            )
+            for record, reason in records
+        ]
+        self._producer.flush(timeout=LIMIT_S)
+        for one in sent:
+            one.get(timeout=LIMIT_S)
+
     def close(self) -> None:
-        """Let go of the brokers."""
+        """Let go of the brokers. May be called again."""
         if self._producer is not None:
-            self._producer.close(timeout=1)
-            self._producer = None
+            producer, self._producer = self._producer, None
+            with suppress(driver().errors.KafkaError):
+                producer.close(timeout=1)
 
 
 def _place(record: Any) -> str:

@@ -138,7 +138,7 @@ def test_a_database_that_is_away_costs_a_pause_and_no_row(
             consumer.kill()
             consumer.communicate()
     assert consumer.returncode == 0
-    assert "the database is back" in log.read_text()
+    assert "what was away is back" in log.read_text()
     assert '"rows":800' in out
     bench.write()
     assert len(bench.rows()) == 800

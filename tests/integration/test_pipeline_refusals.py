@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pytest_vdkprobe.connections.kafka_topics import remove_topic
 from pytest_vdkprobe.waiting import Deadline, wait_until
 from tests.databases import own_database
 from tests.integration.pipelines import Bench, checks
@@ -42,6 +43,26 @@ def test_rows_that_the_database_refuses_are_dead_letters_and_the_rest_lands(benc
     assert len(reasons) == 3
     assert all(b"no_teapots" in reason and b"23514" in reason for reason in reasons)
     assert bench.run("start-consumer", "--once").account["messages"] == 0
+
+
+def test_dead_letters_that_can_t_be_written_wait_for_their_topic(bench: Bench) -> None:
+    remove_topic(bench.clients, f"{bench.topic}.dead")
+    good = checks(4)
+    bench.send(good[0], b"{", *good[1:])
+    consumer = bench.start("start-consumer", "--duration", "300")
+    try:
+        wait_for_word(bench, "start-consumer", "the dead-letter topic is away")
+        wait_for_word(bench, "start-consumer", "configure-database CONFIG` creates the topic")
+        assert len(bench.rows()) == 4
+        bench.configure()
+        wait_for_word(bench, "start-consumer", "what was away is back")
+        bench.send(*checks(2, first=4))
+        wait_until("rows", bench.rows, done=lambda rows: len(rows) == 6, deadline=_soon())
+        assert '"rows":6,"known":0,"dead":1' in end(consumer)
+    finally:
+        consumer.kill()
+        consumer.communicate()
+    assert [letter.value for letter in bench.messages(f"{bench.topic}.dead")] == [b"{"]
 
 
 @pytest.mark.parametrize(("encoding", "dead"), [("LATIN1", 1), ("SQL_ASCII", 0)])
