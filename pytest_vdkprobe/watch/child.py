@@ -9,6 +9,7 @@ again. All fixtures are torn down in between, as at the end of a run.
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 import shutil
@@ -216,8 +217,29 @@ def _gave_up(step: dict[str, Any]) -> bool:
     return bool(step.get("gave_up") or step.get("attached", {}).get("gave_up"))
 
 
+class _Output(io.FileIO):
+    """The log that the supervisor led our output into: a full disk cuts it short, and not us."""
+
+    def write(self, content: Any, /) -> int:
+        """Write it, or as much as there is room for."""
+        try:
+            return super().write(content)
+        except OSError:
+            return len(content)
+
+
+def _forgive_full_disk() -> None:
+    for name in ("stdout", "stderr"):
+        raw = _Output(getattr(sys, name).fileno(), "w", closefd=False)
+        text = io.TextIOWrapper(
+            io.BufferedWriter(raw), encoding="utf-8", errors="replace", line_buffering=True
+        )
+        setattr(sys, name, text)
+
+
 def main() -> int:
     """Run pytest as the supervisor tells."""
+    _forgive_full_disk()
     end = socket.socket(fileno=int(sys.argv[1]))
     end.set_inheritable(False)
     channel = Channel(end)

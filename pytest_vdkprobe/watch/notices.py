@@ -7,7 +7,8 @@ told is said once, counted, and tried again at the next occasion; it never chang
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -51,10 +52,13 @@ class Notice:
         self._wanted.set()
 
     def close(self, timeout_s: float) -> None:
-        """Tell what is still to be told, within `timeout_s`."""
+        """Tell what is still to be told, within `timeout_s`; what takes longer is left alone."""
         self._closing = True
         self._wanted.set()
         self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            self._failed.inc()
+            self._say(f"{self.name} gives no answer still, and the watch ends without it")
 
     def _serve(self) -> None:
         while True:
@@ -101,9 +105,9 @@ class Ping:
         try:
             status = self._workers.run(lambda _job: self._call(url), timeout_s=timeout_s)
         except Abandoned as exc:
-            raise ProbeError(f"no answer within {timeout_s:g} s") from exc
+            raise ProbeError(f"{_host(url)} gives no answer within {timeout_s:g} s") from exc
         if status >= 300:
-            raise ProbeError(f"it answered {status}")
+            raise ProbeError(f"{_host(url)} answered {status}")
 
     def _call(self, url: str) -> int:
         import requests  # noqa: PLC0415 - only who has a monitor loads it
@@ -126,13 +130,23 @@ class Push:
         """Push all of them."""
         from prometheus_client import push_to_gateway  # noqa: PLC0415 - only who pushes loads it
 
-        push_to_gateway(registry=self.exposition.registry(), **self._how)
+        with self._told():
+            push_to_gateway(registry=self.exposition.registry(), **self._how)
 
     def remove(self, _occasion: object = None) -> None:
         """Remove the group, so that nobody takes its last values for today's."""
         from prometheus_client import delete_from_gateway  # noqa: PLC0415 - as above
 
-        delete_from_gateway(**self._how)
+        with self._told():
+            delete_from_gateway(**self._how)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What goes wrong says with which gateway; `urllib` does not."""
+        try:
+            yield
+        except OSError as exc:
+            raise ProbeError(f"{self.gateway}: {getattr(exc, 'reason', None) or exc}") from exc
 
     @property
     def _how(self) -> Mapping[str, Any]:
@@ -152,6 +166,11 @@ def _resolved(url: str | SecretRef | None, base_dir: Path | None, key: str) -> s
         REDACTOR.add(parts.path + (f"?{parts.query}" if parts.query else ""))
         return secret.reveal()
     return url
+
+
+def _host(url: str) -> str:
+    """The part of an address that anybody may know."""
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _reason(exc: Exception) -> str:

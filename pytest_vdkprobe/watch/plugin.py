@@ -22,6 +22,7 @@ from pytest_vdkprobe.metrics.cells import Cells, read
 from pytest_vdkprobe.metrics.recorder import Recorder
 from pytest_vdkprobe.observe.exposition import Exposition
 from pytest_vdkprobe.observe.textfile import write_metrics
+from pytest_vdkprobe.waiting import Deadline
 from pytest_vdkprobe.watch.console import Console
 from pytest_vdkprobe.watch.folder import folder_of, hold, state_folder
 from pytest_vdkprobe.watch.member import Limits
@@ -33,7 +34,7 @@ from pytest_vdkprobe.watch.supervisor import Plan, Supervisor
 
 HOOK = "pytest_vdkprobe_metrics"
 CLOSING_S = 15.0
-"""What the last ping, push and file may take."""
+"""What the last ping, push, file and hook may take together, a group's removal included."""
 
 
 class Watch:
@@ -200,20 +201,22 @@ class Watch:
             raise answers.broken(self.config, HOOK, exc) from exc
 
     def _end(self, console: Console) -> None:
+        deadline = Deadline.after(CLOSING_S)
         for notice in self._notices:
             if notice.name != "ping":
                 notice.tell("at the end")
-            notice.close(CLOSING_S)
+        for notice in self._notices:
+            notice.close(deadline.remaining_s())
         if self._gateway is not None and self._exporting.remove_at_end:
             push = Push(self._gateway, self._exposition, self._exporting)
             last = Notice(
-                "pushgateway",
+                "removal from the pushgateway",
                 push.remove,
                 failed=self._recorder.counter("vdkprobe_notices_failed_total", to="pushgateway"),
                 say=lambda text: console.say(text, red=True),
             )
             last.tell("at the end")
-            last.close(CLOSING_S)
+            last.close(deadline.remaining_s())
         if self._supervisor is not None and self._supervisor.members:
             console.closing(self._supervisor.members.values())
         self._server.close()

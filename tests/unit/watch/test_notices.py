@@ -72,7 +72,7 @@ def test_a_bad_round_is_told_where_there_is_an_address_for_it(
 
 def test_an_answer_that_is_no_success_is_a_failure_of_the_ping(listener: Listener) -> None:
     listener.status = 404
-    with pytest.raises(ProbeError, match="it answered 404"):
+    with pytest.raises(ProbeError, match=r"127\.0\.0\.1:\d+ answered 404"):
         Ping(PingSettings(url=listener.url))("good")
 
 
@@ -151,3 +151,34 @@ def test_no_part_of_an_address_that_is_secret_is_said(monkeypatch: pytest.Monkey
     notice.close(PATIENCE_S)
     assert len(said) == 1
     assert "whoever" not in said[0]
+
+
+def test_what_hangs_at_the_end_is_left_alone_and_said() -> None:
+    said: list[str] = []
+    failed = Recorder().counter("vdkprobe_notices_failed_total", to="pushgateway")
+    let_go, hanging = threading.Event(), threading.Event()
+
+    def hang(_occasion: object) -> None:
+        hanging.set()
+        let_go.wait(PATIENCE_S)
+
+    notice = Notice("pushgateway", hang, failed=failed, say=said.append)
+    notice.tell("now")
+    assert hanging.wait(PATIENCE_S)
+    notice.close(0.01)
+    assert said == ["pushgateway gives no answer still, and the watch ends without it"]
+    assert failed.value == 1
+    let_go.set()
+    notice.close(PATIENCE_S)
+
+
+def test_pushgateway_that_is_not_there_is_named() -> None:
+    said: list[str] = []
+    failed = Recorder().counter("vdkprobe_notices_failed_total", to="pushgateway")
+    push = Push("http://127.0.0.1:1", Exposition(Recorder().cells.items), MetricsSettings())
+    notice = Notice("pushgateway", push, failed=failed, say=said.append)
+    notice.tell("now")
+    notice.close(PATIENCE_S)
+    (text,) = said
+    assert "the watch goes on: http://127.0.0.1:1: " in text
+    assert "refused" in text
