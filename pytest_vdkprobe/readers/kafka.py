@@ -24,6 +24,8 @@ from pytest_vdkprobe.waiting import Deadline
 if TYPE_CHECKING:
     from kafka import KafkaConsumer, TopicPartition
 
+    from pytest_vdkprobe.accounting.expectation import Expectation
+    from pytest_vdkprobe.accounting.observation import Observation
     from pytest_vdkprobe.accounting.stream import Arrival
     from pytest_vdkprobe.leases import LeaseStore
     from pytest_vdkprobe.readers.collector import Collector
@@ -38,6 +40,7 @@ NEW_PARTITIONS_MS = 2000
 JOIN_LIMIT_S = 60.0
 """How long a group may take to give us its partitions: longer than an old member's session."""
 ISOLATION = {"committed": "read_committed", "all": "read_uncommitted"}
+GAPS_SHOWN = 5
 LOG_APPEND_TIME = 1
 """`timestamp_type` of a message that has the broker's time (protocol guide, record batch)."""
 
@@ -88,6 +91,11 @@ class KafkaReader(StreamReader[list[Any]]):
         self._consumer: KafkaConsumer | None = None
         self._next: dict[int, int] = {}
         """The offset of each partition's next message: a group may be given some twice."""
+        self._ends: dict[int, int] = {}
+        """Where each partition ended when the brokers were asked last, if we were not there yet."""
+        self._gone: dict[int, list[str]] = {}
+        """Of each partition the offsets that could not be read any more."""
+        self._begun_anew: dict[int, str] = {}
         self._alive_at = 0.0
         self._asked_at = 0.0
         self._trouble = "no answer"
@@ -167,6 +175,9 @@ class KafkaReader(StreamReader[list[Any]]):
                 first = self._next.get(partition.partition, 0)
                 new = [message for message in messages if message.offset >= first]
                 if new:
+                    if new[0].offset > first:
+                        gone = self._gone.setdefault(partition.partition, [])
+                        gone.append(f"{first}-{new[0].offset - 1}")
                     self._next[partition.partition] = new[-1].offset + 1
                     collector.add(new)
             if time.monotonic() - self._asked_at >= ASK_EVERY_S:
@@ -182,13 +193,53 @@ class KafkaReader(StreamReader[list[Any]]):
         partitions = self._partitions(consumer)
         if not self.settings.group and len(partitions) > len(consumer.assignment()):
             consumer.assign(partitions)
-        consumer.end_offsets(partitions, timeout_ms=ASK_LIMIT_MS)
+        ends = consumer.end_offsets(partitions, timeout_ms=ASK_LIMIT_MS)
         self._alive_at = time.monotonic()
+        for partition, end in ends.items():
+            first = self._next.get(partition.partition, 0)
+            if end < first and partition in consumer.assignment():
+                # Another topic of this name by now, all of which is new, or one that was cut.
+                self._begun_anew[partition.partition] = f"from offset {first} to {end}"
+                self._next[partition.partition] = 0
+                consumer.seek(partition, 0)
+        self._ends = {
+            one.partition: end
+            for one, end in ends.items()
+            # The position is also behind the ends of transactions, which are no messages.
+            if one in consumer.assignment() and (consumer.position(one) or 0) < end
+        }
         missing = len(consumer.assignment()) < len(partitions)
         if not missing:
             self._missing_since = None
         elif self._missing_since is None:
             self._missing_since = self._alive_at
+
+    def observe(self, expectation: Expectation, *, deadline: Deadline) -> Observation:
+        """All that has arrived since `prepare`, with what is known of what has not."""
+        found = super().observe(expectation, deadline=deadline)
+        found.notes[:] = self._notes()
+        return found
+
+    def _notes(self) -> list[str]:
+        """Why something may be missing that the broker has, or had."""
+        notes = [
+            f"partition {number} went back {how}: somebody made the topic anew, or its log was cut"
+            for number, how in sorted(self._begun_anew.items())
+        ]
+        notes += [
+            f"partition {number} had no messages any more, or never, at the offsets "
+            f"{', '.join(gone[:GAPS_SHOWN])}: deleted before we could read them (retention), "
+            "compacted, or a transaction's own"
+            for number, gone in sorted(self._gone.items())
+        ]
+        unread = sum(max(0, end - self._next.get(one, 0)) for one, end in self._ends.items())
+        if unread:
+            notes.append(
+                f"{unread} messages of the topic had not reached this reader when it last "
+                "looked: what is missing may be among them, and the way from the brokers to this "
+                "machine too slow"
+            )
+        return notes
 
     def _check(self) -> None:
         super()._check()

@@ -226,6 +226,63 @@ def test_partitions_that_are_added_meanwhile_are_read(
     assert observation.foreign == 0
 
 
+def test_a_topic_that_is_made_anew_is_read_from_its_beginning_and_told(
+    engines: SharedEngines, topic: str, ledger: Ledger
+) -> None:
+    server = engines.kafka.endpoint
+    admin = KafkaClients(KafkaConnection(servers=(server,))).admin()
+    admin.create_topics({topic: {"num_partitions": 1}}, wait_for_metadata=True)
+    try:
+        with target_of(server, topic) as target, reader_of(server, topic) as reader:
+            target.prepare(COLUMNS)
+            reader.prepare(COLUMNS)
+            send(ledger, target, range(10))
+            observed(ledger, reader, 10)
+            admin.delete_topics([topic])
+            admin.create_topics({topic: {"num_partitions": 1}}, wait_for_metadata=True)
+            with target_of(server, topic) as later:
+                later.prepare(COLUMNS)
+                send(ledger, later, range(10, 13))
+            observation = observed(ledger, reader, 13)
+    finally:
+        admin.delete_topics([topic])
+        admin.close()
+    assert observation.duplicate == 0
+    assert any("partition 0 went back from offset 10" in note for note in observation.notes)
+
+
+def test_messages_that_were_deleted_before_they_were_read_are_told(
+    engines: SharedEngines, topic: str, ledger: Ledger
+) -> None:
+    server = engines.kafka.endpoint
+    admin = KafkaClients(KafkaConnection(servers=(server,))).admin()
+    with target_of(server, topic, create=True) as target, reader_of(server, topic) as reader:
+        target.prepare(COLUMNS)
+        try:
+            reader.prepare(COLUMNS)
+            # Its thread has ended, so nothing is read meanwhile.
+            reader._collector.stop()
+            send(ledger, target, range(10))
+            admin.delete_records({driver().TopicPartition(topic, 0): 8})
+
+            def look() -> Observation:
+                reader._collect(reader._collector)
+                return observed(ledger, reader, 0)
+
+            found = wait_until(
+                "what is left",
+                look,
+                done=lambda seen: len(seen.seen) >= 2,
+                deadline=Deadline.after(LIMIT_S),
+                describe=lambda seen: f"{len(seen.seen)} seen",
+            ).value
+        finally:
+            target.remove()
+            admin.close()
+    assert list(found.seen) == [8, 9]
+    assert any("offsets 0-7: deleted before we could read" in note for note in found.notes)
+
+
 def test_the_broker_s_clock_may_say_when_a_record_came(
     engines: SharedEngines, topic: str, ledger: Ledger
 ) -> None:
