@@ -59,22 +59,44 @@ MEANING: dict[type[ProbeError], str] = {
 }
 
 
-def unopened(settings: PostgresConnection, said: str, *, key: str) -> ProbeError:
-    """Why no connection came about, in words of ours."""
+IN_A_STRING: dict[str, tuple[str, str]] = {
+    "tls": ("sslmode", "add sslmode=require, or what else the server wants, to the string"),
+    "tls.ca_file": ("sslrootcert", "let sslrootcert name the authority that signed"),
+    "tls.key_file": ("sslkey", "let sslkey name a file in PEM, readable for you alone"),
+    "tls.certificate_file": ("sslcert", "let sslcert name a file in PEM"),
+    "password": ("password", "check user and password in USER:PASSWORD@HOST"),
+}
+"""What a connection string calls a setting, where that is not the same, and what to try there."""
+
+
+def unopened(
+    settings: PostgresConnection, said: str, *, key: str = "", string: str = ""
+) -> ProbeError:
+    """Why no connection came about, in words of ours.
+
+    `key` is where the settings stand; or `string` says where the connection string came from that
+    they were read out of.
+    """
     seen = one_line(said)
-    checked = f"user {settings.user}, " + ("TLS" if settings.tls else "no TLS")
+    checked = f"user {settings.user}"
+    if not string:
+        checked += ", TLS" if settings.tls else ", no TLS"
     for words, kind, field, to_try in UNOPENED:
         if words not in said:
             continue
+        setting = f"{key}.{field}"
+        if string:
+            name, to_try = IN_A_STRING.get(field, (field, to_try))  # noqa: PLW2901 - said there
+            setting = f"{name} in the connection string in {string}"
         if kind is ConfigError:
             return ConfigError(
                 f"PostgreSQL at {settings.place} can't be used: {_end(seen)}.",
-                key=f"{key}.{field}",
+                key=setting,
                 to_try=to_try,
             )
         return kind(
             f"PostgreSQL at {settings.place} {MEANING[kind]}: {_end(seen)}.",
-            checked=f"{checked}; setting {key}.{field}",
+            checked=f"{checked}; setting {setting}",
             to_try=to_try,
         )
     return TransportError(

@@ -55,7 +55,7 @@ class Address(msgspec.Struct, frozen=True):
             return cls("sqlite", text, shown, source, file=_file(rest, source))
         if scheme not in POSTGRESQL:
             raise _malformed(shown, source, f"{scheme!r} is no database that is known here")
-        url = "postgresql+psycopg2://" + rest
+        url = "postgresql+psycopg2://" + _with_whole_password(rest)
         return cls("postgresql", url, shown, source, has_password=has_password)
 
     @classmethod
@@ -98,6 +98,19 @@ def _file(rest: str, source: str) -> Path:
     return Path(path[1:])
 
 
+def _with_whole_password(rest: str) -> str:
+    """With each @ in the password escaped: what follows one would be taken for the host, and told.
+
+    The orchestrator's SQLAlchemy took all up to the last one for the password, as we do.
+    """
+    before, question, query = rest.partition("?")
+    login = re.match(_LOGIN, before)
+    if login is None:
+        return rest
+    start, end = login.span("password")
+    return before[:start] + before[start:end].replace("@", "%40") + before[end:] + question + query
+
+
 def _without_passwords(text: str) -> tuple[str, bool]:
     """The string as it may be shown, and whether it held a password."""
     found = False
@@ -106,6 +119,9 @@ def _without_passwords(text: str) -> tuple[str, bool]:
     if login and login["password"]:
         found = True
         _hide(login["password"])
+        short = re.compile(_LOGIN).match(text.partition("?")[0], start)
+        if short:
+            _hide(short["password"])  # there may be an @ in the query too
         text = f"{text[: login.start('password')]}{MASK}{text[login.end('password') :]}"
 
     def masked(match: re.Match[str]) -> str:

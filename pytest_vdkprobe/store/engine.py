@@ -8,6 +8,7 @@ it, so that a migration that fails leaves nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -28,6 +29,8 @@ CONNECT_TIMEOUT_S = 10
 PIECE = 1 << 16
 """Characters of rows that are made ready at once while they are copied."""
 NO_PRIVILEGE = "42501"
+INVALID = re.compile(r"invalid (dsn|connection option|port|\w+ value|integer value)")
+"""What libpq says of a string before it has called anybody."""
 
 
 def make_engine(address: Address) -> Engine:
@@ -48,6 +51,8 @@ def make_engine(address: Address) -> Engine:
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT_S,
                 "application_name": "vdkprobe",
+                # Or it is the database's own, and the driver can't send what that lacks.
+                "client_encoding": "UTF8",
                 "keepalives_idle": 10,
                 "keepalives_interval": 5,
                 "keepalives_count": 3,
@@ -171,13 +176,13 @@ def _unopened(exc: Exception, address: Address) -> ProbeError:
     if address.file is not None:
         return sqlite.explained(cause, address.file)
     said = str(cause)
-    if "invalid dsn" in said or "invalid connection option" in said or "invalid port" in said:
+    if INVALID.search(said):
         return ConfigError(
             f"The connection string in {address.source} can't be used: {one_line(said)}.",
             value=address.shown,
             to_try=f"write it like {FORMS}",
         )
-    return unopened(_settings(address), said, key="database")
+    return unopened(_settings(address), said, string=address.source)
 
 
 def _settings(address: Address) -> PostgresConnection:

@@ -278,13 +278,19 @@ def test_the_statements_can_be_had_without_running_them(address: Address) -> Non
 @pytest.mark.parametrize(
     ("change", "kind", "said"),
     [
-        (lambda url: url.replace("@127.0.0.1", "@no-such-host.invalid"), TransportError, "host"),
+        (
+            lambda url: url.replace("@127.0.0.1", "@no-such-host.invalid"),
+            TransportError,
+            "host in the connection string in the test",
+        ),
+        (lambda url: url + "?sslmode=require", TransportError, "sslmode in the connection string"),
+        (lambda url: url + "?sslmode=bogus", ConfigError, "invalid sslmode value"),
         (lambda url: url.rpartition("/")[0] + "/nowhere", ConfigError, "nowhere"),
         (lambda url: url.replace("://postgres@", "://nobody:hunter22@"), LoginError, "nobody"),
         (lambda url: url + "?nonsense=1", ConfigError, "nonsense"),
         (lambda url: url.replace("127.0.0.1:", "127.0.0.1:9"), Finding, "port"),
     ],
-    ids=["host", "database", "login", "option", "port"],
+    ids=["host", "tls", "sslmode", "database", "login", "option", "port"],
 )
 def test_a_server_that_lets_nobody_in_is_told_in_words(
     engines: SharedEngines, change: Any, kind: type[Finding], said: str
@@ -294,6 +300,7 @@ def test_a_server_that_lets_nobody_in_is_told_in_words(
             open_history(Address.parse(change(url), source="the test"))
         assert said in str(caught.value)
         assert "hunter22" not in str(caught.value)
+        assert "database." not in str(caught.value)  # no setting of that name is anywhere
 
 
 def test_odd_schema_names_are_quoted(engines: SharedEngines) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.secrets import redact
@@ -20,6 +21,20 @@ def test_postgresql_is_known_by_its_names(scheme: str) -> None:
     address = Address.parse(f"{scheme}://me:secret@db:5433/history", source="the test")
     assert address.dialect == "postgresql"
     assert address.url == "postgresql+psycopg2://me:secret@db:5433/history"
+
+
+@pytest.mark.parametrize(
+    ("rest", "password"),
+    [
+        ("me:one@two/three%40four:five@db/history", "one@two/three@four:five"),
+        ("me:p%40%25%3Aw@db/history", "p@%:w"),
+        ("me:one@db/history?options=a@b", "one"),
+        ("me:@db/history", ""),
+    ],
+)
+def test_a_password_is_all_up_to_the_last_at_sign(rest: str, password: str) -> None:
+    found = make_url(Address.parse(f"postgresql://{rest}", source="the test").url)
+    assert (found.password, found.host, found.database) == (password, "db", "history")
 
 
 @pytest.mark.parametrize(
