@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_vdkprobe.history import changes, executions, parts, steps
 from pytest_vdkprobe.history.comparison import Comparison, Now, StepKey, compare
-from pytest_vdkprobe.history.runs import LAST, PastPart, find_run, most_alike, read_past
+from pytest_vdkprobe.history.runs import (
+    LAST,
+    Past,
+    PastPart,
+    PastRun,
+    find_run,
+    most_alike,
+    read_past,
+)
 
 if TYPE_CHECKING:
     from pytest_vdkprobe.store.database import Work
 
 NOT_TOLD = ("platform/", "version/")
 """Models that are versions are told as such, with their values."""
+
+
+class Known(NamedTuple):
+    """All that a comparison needs, read out of the history."""
+
+    now: Now
+    base: PastRun | None
+    past: Past
+
+    def compare(self) -> Comparison:
+        """What has changed; may take seconds, where many steps have."""
+        return compare(self.now, self.base, self.past)
 
 
 def look_back(
@@ -23,8 +43,8 @@ def look_back(
     pipeline: str,
     wanted: str,
     first_words: Mapping[StepKey, str],
-) -> Comparison:
-    """Compare an execution with the one that is `wanted`, and with the past of each step.
+) -> Known:
+    """An execution, the one that it is to be compared with, and the past of each step.
 
     Raises ConfigError for an id that is nobody's.
     """
@@ -45,4 +65,4 @@ def look_back(
                 was = f" (was {change.old_path})" if change.old_path else ""
                 models.setdefault(change.step, []).append(f"{change.path} {change.kind}{was}")
     versions = executions.get(work, execution_id).versions
-    return compare(Now(found, first_words, models, versions), base, past)
+    return Known(Now(found, first_words, models, versions), base, past)

@@ -33,6 +33,7 @@ from pytest_vdkprobe.workers import Abandoned, Workers
 
 if TYPE_CHECKING:
     from pytest_vdkprobe.history.comparison import Comparison
+    from pytest_vdkprobe.history.looking_back import Known
     from pytest_vdkprobe.history.runs import PastJourney
     from pytest_vdkprobe.journeys.run import Run
     from pytest_vdkprobe.store.address import Address
@@ -179,7 +180,7 @@ class History:
         self.results.history = self._as_data()
 
     def _compare(self) -> None:
-        self.comparison = apart(self.address, self._look_back)
+        self.comparison = apart(self.address, self._look_back).compare()
 
     def _finish(self, exit_code: int) -> None:
         results = self.results
@@ -239,7 +240,7 @@ class History:
             ],
         }
 
-    def _look_back(self, work: Work) -> Comparison:
+    def _look_back(self, work: Work) -> Known:
         from pytest_vdkprobe.history.looking_back import look_back  # noqa: PLC0415 - when asked for
 
         return look_back(

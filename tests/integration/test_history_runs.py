@@ -18,7 +18,6 @@ from pytest_vdkprobe.history.recorder import Recorder
 from pytest_vdkprobe.history.runs import read_good_journeys
 from pytest_vdkprobe.history.schema import open_history
 from pytest_vdkprobe.store.address import Address
-from pytest_vdkprobe.store.database import Work
 from pytest_vdkprobe.store.moments import moment
 from tests.databases import own_database, sqlite_address
 from tests.integration.shared_engines import SharedEngines
@@ -81,11 +80,9 @@ def remember(
 
 
 def looked_back(address: Address, execution_id: str, wanted: str = "last") -> Comparison:
-    def look(work: Work) -> Comparison:
-        return look_back(work, execution_id, pipeline=PIPELINE, wanted=wanted, first_words={})
-
     with closing(open_history(address)) as database, database.begin() as work:
-        return look(work)
+        known = look_back(work, execution_id, pipeline=PIPELINE, wanted=wanted, first_words={})
+    return known.compare()
 
 
 def test_a_step_that_became_slower_is_found_among_others(address: Address) -> None:
@@ -99,7 +96,7 @@ def test_a_step_that_became_slower_is_found_among_others(address: Address) -> No
     assert set(found.shifts) == {(JOURNEY, "run")}
     (line,) = found.lines()
     assert line.startswith(f"slower         {JOURNEY}::run: ")
-    assert " in the last 6 runs, " in line
+    assert " in the last 7 runs, " in line
     assert "without cause in one of " in line
 
 
