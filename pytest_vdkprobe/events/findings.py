@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 OUTAGES_SHOWN = 5
 TRACES_SHOWN = 5
+RECONNECTED_US = 1_000_000
+"""A listener that was cut off is back after this, if it is let in."""
 NEVER = 1 << 62
 MISSING = ("lost", "refused", "unknown")
 
@@ -38,6 +40,7 @@ class Round:
         place: str,
         overdue: BitMap64,
         listening: tuple[int, int] | None,
+        cut_us: int | None,
         heard_s: float | None,
         missed: int,
         barred: tuple[BitMap64, str],
@@ -51,6 +54,8 @@ class Round:
         self.place = place
         self.overdue = overdue
         self.listening = listening
+        self.cut_us = cut_us
+        """When the connection of a listener last ended by itself."""
         self.heard_s = heard_s
         self.missed = missed
         self.barred, self.barred_by = barred
@@ -106,7 +111,8 @@ class Round:
                 + f"\n{self._traces(self.overdue)}",
                 expected=f"each within {self.settings.within_s:g} s",
                 checked=self.place,
-                to_try="is what takes them from the collector to the listeners running?",
+                to_try=self._unheard(self.overdue)
+                or "is what takes them from the collector to the listeners running?",
             )
         if self.settled == 0 and self._heard_lately():
             return
@@ -125,9 +131,14 @@ class Round:
             if barred and isinstance(finding, NoEvidence):
                 raise self._login_error() from None
             finding.checked = finding.checked or self.place
-            finding.to_try = finding.to_try or (
-                "look these events up where the pipeline logs them; what is no failure is "
-                "events.allow"
+            missing = self.account.members["lost"]
+            finding.to_try = (
+                finding.to_try
+                or self._unheard(missing)
+                or (
+                    "look these events up where the pipeline logs them; what is no failure is "
+                    "events.allow"
+                )
             )
             wrong = self._wrong()
             if wrong:
@@ -168,6 +179,18 @@ class Round:
         members = self.account.members
         found = members["lost"] | members["late"] | members["corrupted"]
         return found | members["duplicate"] | members["refused"]
+
+    def _unheard(self, missing: BitMap64) -> str:
+        """What to try where a listener was cut off since the first of these was posted."""
+        if not missing or self.cut_us is None:
+            return ""
+        if self.cut_us < self._expectation.intended_us(missing.min()) - RECONNECTED_US:
+            return ""
+        return (
+            "a listener's connection ended meanwhile, and what comes while nobody listens is heard "
+            "by nobody: why does the server close it? Several listeners make up for each other "
+            "(reader.listeners, reader.stagger_s)"
+        )
 
     def _traces(self, numbers: BitMap64) -> str:
         first = [number for number, _ in zip(numbers, range(TRACES_SHOWN), strict=False)]

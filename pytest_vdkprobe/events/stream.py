@@ -83,6 +83,8 @@ class EventStream:
         """Number and microseconds of the last that came, for the table."""
         self._say = say
         self._heard_at: float | None = None
+        self._missed_before = 0
+        """Slots that an earlier round has told of."""
         self._looked_us = 0
         """When the reader was last able to look."""
         self._opened = self._waited = False
@@ -255,7 +257,9 @@ class EventStream:
             took, self._took = self._took, []
             before, self._judged = self._judged, now
             account = now.since(before)
-            posting = self._posting
+            posting, missed = self._posting, self._pace.missed - self._missed_before
+            self._missed_before += missed
+            cut_at = getattr(self.reader, "cut_at", None)
             return Round(
                 self.settings,
                 account,
@@ -264,8 +268,9 @@ class EventStream:
                 place=self.place,
                 overdue=self._overdue(now),
                 listening=self._listening(),
+                cut_us=None if cut_at is None else clock.us_of(cut_at),
                 heard_s=None if self._heard_at is None else time.monotonic() - self._heard_at,
-                missed=self._pace.missed,
+                missed=missed,
                 barred=(account.members["refused"] & posting.barred, posting.barred_by),
                 forgone=self._forgone(),
                 trouble=self._trouble or _as_finding(self._pace.error),

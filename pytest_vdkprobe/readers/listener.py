@@ -7,6 +7,7 @@ told what to mend; whoever was and is no more goes on trying, and tells when ask
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -210,6 +211,8 @@ class Listener:
         """Whether that was for our login."""
         self.ends = 0
         """Connections that ended by themselves."""
+        self.ended_at: float | None = None
+        """When the last of these did, on the monotonic clock."""
         self.heard = 0
         self.error: BaseException | None = None
         """A bug of ours that ended it."""
@@ -304,6 +307,7 @@ class Listener:
         except (ConnectionClosed, OSError) as exc:
             if not self._stopped.is_set():
                 self.ends += 1
+                self.ended_at = time.monotonic()
                 self.trouble, self.barred = _told(exc), about_login(exc)
                 if self.barred:
                     self._connection.refuse(self._token)

@@ -132,6 +132,12 @@ class WebsocketReader(StreamReader[tuple[int, "str | bytes"]]):
         """How many listeners are connected now."""
         return sum(listener.connected for listener in self._listeners)
 
+    @property
+    def cut_at(self) -> float | None:
+        """When a listener's connection last ended by itself, on the monotonic clock."""
+        moments = (listener.ended_at for listener in self._listeners)
+        return max((at for at in moments if at is not None), default=None)
+
     def prepare(self, columns: Mapping[str, ColumnType]) -> None:
         """Have the first listener connected. Raises LoginError, TransportError."""
         self._listeners[0].connect_first()

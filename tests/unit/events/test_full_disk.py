@@ -58,7 +58,7 @@ def test_full_disk_is_ours_and_ends_by_itself_and_nothing_is_lost_by_it(
         found = wait_until(
             "trouble with the disk",
             made.take,
-            done=lambda found: found.trouble is not None and found.missed > 5,
+            done=lambda found: found.trouble is not None and found.missed > 1,
             deadline=Deadline.after(LIMIT_S),
         ).value
         with pytest.raises(ProbeError, match="can't be written: No space left") as told:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -142,6 +143,7 @@ def test_silence_is_overdue_before_it_is_lost(sandbox: Sandbox, tmp_path: Path) 
             found.require()
         text = str(caught.value)
         assert "2 of 2 listeners are connected, and heard none of these" in text
+        assert "heard by nobody" not in text
         assert "missing from" in text
         assert "traces: " in text
 
@@ -168,6 +170,7 @@ def test_websocket_that_closes_again_and_again_is_told_with_what_it_lost(
             found.require()
     assert "the server closed it, code 1001" in str(caught.value)
     assert "its connection ended" in str(caught.value)
+    assert "heard by nobody: why does the server close it?" in str(caught.value)
 
 
 def test_two_listeners_make_up_for_each_others_reconnects(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -534,3 +537,17 @@ def test_what_killed_runs_left_at_the_ends_is_found(sandbox: Sandbox) -> None:
 
     configuration = from_tables("t.toml", {"events": [table(sandbox)]}, environ={})
     assert len(list(_ends(configuration, {}))) == 2
+
+
+def test_missed_slots_are_told_by_one_round_each(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stream(sandbox, tmp_path, watch=True) as made:
+        made.open()
+        made.start()
+        seen(made, 1)
+        missed = made.take().missed
+        for total, fresh in ((missed + 3, 3), (missed + 3, 0), (missed + 5, 2)):
+            monkeypatch.setattr(made, "_pace", SimpleNamespace(missed=total, error=None))
+            assert made.take().missed == fresh
+        monkeypatch.undo()
