@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from pytest_vdkprobe.config import load
+from pytest_vdkprobe.config.entries import find_problems as find_entry_problems
+from pytest_vdkprobe.config.sections import SECTIONS
 from pytest_vdkprobe.control.settings import ControlSettings
-from pytest_vdkprobe.endpoints.settings import EndpointTasksSettings
-from pytest_vdkprobe.events.settings import EventsSettings
 from pytest_vdkprobe.jobs.settings import JobSettings
 from pytest_vdkprobe.journeys.settings import RunSettings
+from pytest_vdkprobe.rooms import load as room_part
+from pytest_vdkprobe.rooms import present
 from pytest_vdkprobe.routes.problems import find_problems
 from tests.unit.docs.blocks import ROOT, Block, blocks, commands
 
@@ -29,15 +31,10 @@ def test_toml_is_a_configuration(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "platform.toml"
     file.write_text(block.text)
     configuration = load(str(file), environ={})
-    sections = {
-        "control": ControlSettings,
-        "jobs": JobSettings,
-        "run": RunSettings,
-        "endpoints": EndpointTasksSettings,
-        "events": EventsSettings,
-    }
-    known = {name: kind for name, kind in sections.items() if name in configuration}
+    known = {name: room_part(room.settings) for name, room in present(configuration).items()}
     assert configuration.problems(known) == []
+    for name in SECTIONS:
+        assert find_entry_problems(configuration, name) == []
     assert find_problems(configuration) == []
 
 
