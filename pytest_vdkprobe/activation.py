@@ -60,6 +60,7 @@ WATCH_CHILD = "vdkprobe-watch-child"
 def activate(config: pytest.Config) -> None:
     """Load the configuration, make the run, register what it consists of."""
     try:
+        answers.require_known(config)
         answers.asked(config, "pytest_vdkprobe_register", kinds=Kinds())
         run, tables = _make_run(config)
         known, wrong = find_sources(run.configuration)

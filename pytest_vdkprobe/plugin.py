@@ -189,10 +189,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_exception_interact(
-    call: pytest.CallInfo[object], report: pytest.CollectReport | pytest.TestReport
+    node: pytest.Item | pytest.Collector,
+    call: pytest.CallInfo[object],
+    report: pytest.CollectReport | pytest.TestReport,
 ) -> None:
-    """Tell a test that asks for our fixtures without a configuration what is missing."""
+    """Say of a fixture of ours that is missing what is: a configuration, or its right name."""
     wanted = getattr(call.excinfo and call.excinfo.value, "argname", None)
     if isinstance(wanted, str) and wanted.startswith("vdk_"):
         hint = f"The fixture {wanted} exists only with --vdk-config=FILE (or =sandbox to try it)."
+        fixtures = node.config.pluginmanager.get_plugin("pytest_vdkprobe.fixtures")
+        if fixtures is not None:
+            from pytest_vdkprobe.config.nearest import did_you_mean  # noqa: PLC0415 - for this alone
+
+            known = [name for name in vars(fixtures) if name.startswith("vdk_")]
+            hint = f"There is no fixture {wanted}: {did_you_mean(wanted, known)}"
         report.sections.append(("pytest-vdkprobe", hint))

@@ -46,6 +46,9 @@ class Registry(Generic[T]):
         if not isinstance(name, str) or not name.strip():
             raise ConfigError(f"A {self.word} has a name.", value=name, to_try='write it: "acme"')
         place = place_of(brought)
+        if isinstance(brought, str | Path):
+            # A text stands nowhere: who has brought it does.
+            place += f" ({_caller()})"
         if name in self._shipped():
             raise self._clash(name, place, "this package itself")
         if name in self._known and self._known[name][1] != place:
@@ -147,6 +150,14 @@ def raised_at(exc: BaseException, *, files: Collection[str] = ()) -> str | None:
 def in_short(exc: BaseException) -> str:
     """An exception in one line: its type, and what it says if it says anything."""
     return f"{type(exc).__name__}: {' '.join(str(exc).split())}".removesuffix(": ")
+
+
+def _caller() -> str:
+    """The nearest line on the way here that is not this package's."""
+    for frame in reversed(traceback.extract_stack()):
+        if not Path(frame.filename).is_relative_to(PACKAGE):
+            return f"{frame.filename}:{frame.lineno}"
+    return "unknown"
 
 
 @contextmanager

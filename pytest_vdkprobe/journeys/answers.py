@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_vdkprobe.config.nearest import did_you_mean
 from pytest_vdkprobe.config.registry import in_short, place_of, raised_at
 from pytest_vdkprobe.errors import ConfigError, Finding, ProbeError
 from pytest_vdkprobe.journeys.texts import presentable
@@ -25,6 +26,7 @@ from pytest_vdkprobe.verdicts import Verdict
 if TYPE_CHECKING:
     from pytest_vdkprobe.config import Configuration
 
+OURS = "pytest_vdkprobe_"
 CHANGES = (Verdict.PASS, Verdict.FAIL, Verdict.ERROR, Verdict.UNKNOWN)
 """What a verdict may be changed from and to: a blocked step has none of its own."""
 BREAKS = (Exception, pytest.fail.Exception, pytest.skip.Exception)
@@ -39,8 +41,10 @@ def implemented(config: pytest.Config, name: str) -> bool:
 
 def places(config: pytest.Config, name: str) -> str:
     """Where a hook is implemented, for people."""
-    found = [place_of(impl.function) for impl in getattr(config.hook, name).get_hookimpls()]
-    return " or ".join(found)
+    functions = [impl.function for impl in getattr(config.hook, name).get_hookimpls()]
+    # Ours answer some hooks too, and are not what a user has to correct.
+    users = [one for one in functions if not str(one.__module__).startswith("pytest_vdkprobe.")]
+    return " or ".join(place_of(one) for one in users or functions)
 
 
 def asked(config: pytest.Config, name: str, **given: object) -> Any:
@@ -61,6 +65,24 @@ def asked(config: pytest.Config, name: str, **given: object) -> Any:
             to_try="correct it there; pytest -v shows the traceback",
         )
         raise problem from exc
+
+
+def require_known(config: pytest.Config) -> None:
+    """Raise ConfigError for a hook that is called almost like one of ours.
+
+    pytest itself ends with an internal error for it, once tests are collected.
+    """
+    hooks = {name: hook for name, hook in vars(config.hook).items() if name.startswith(OURS)}
+    known = [name for name, hook in hooks.items() if hook.has_spec()]
+    for name, hook in hooks.items():
+        for impl in () if hook.has_spec() else hook.get_hookimpls():
+            if not impl.optionalhook:
+                raise ConfigError(
+                    f"There is no hook {name}.",
+                    file=place_of(impl.function),
+                    key=name,
+                    to_try=did_you_mean(name, known),
+                )
 
 
 def _culprit(config: pytest.Config, name: str, exc: BaseException) -> tuple[str, str | None]:

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from pytest_vdkprobe.config.nearest import did_you_mean
+from pytest_vdkprobe.config.sections import SECTIONS
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.journeys.collection import mark_unusable
 from pytest_vdkprobe.journeys.patterns import Pattern, not_found
@@ -21,7 +23,7 @@ from pytest_vdkprobe.journeys.run import RUN_KEY, Run
 from pytest_vdkprobe.journeys.scenarios import EMPTY_KEY, Journey
 from pytest_vdkprobe.journeys.scheduling import is_worker
 from pytest_vdkprobe.journeys.scopes import require_scopes
-from pytest_vdkprobe.journeys.steps import STEP_KEY, StepRecord, read_step
+from pytest_vdkprobe.journeys.steps import STEP_KEY, read_step, require_known_marks, where
 
 
 class Selection:
@@ -112,6 +114,10 @@ def _require_something(items: list[pytest.Item], config: pytest.Config) -> None:
         return
     kinds = sorted({kind for _, kind in empty})
     first = "jobs" if "jobs" in kinds else kinds[0]
+    remedy = f'add [[{first}]] with a name = "..."'
+    if first not in SECTIONS:
+        lists = [name for name, many in SECTIONS.items() if many]
+        remedy = f"nothing is called [[{first}]], {did_you_mean(first, lists)}"
     raise pytest.UsageError(
         str(
             ConfigError(
@@ -121,7 +127,7 @@ def _require_something(items: list[pytest.Item], config: pytest.Config) -> None:
                 file=config.stash[RUN_KEY].configuration.name,
                 key=" or ".join(f"[[{kind}]]" for kind in kinds),
                 expected="one entry at least",
-                to_try=f'add [[{first}]] with a name = "..."',
+                to_try=remedy,
             )
         )
     )
@@ -131,6 +137,7 @@ def _journeys(items: list[pytest.Item], run: Run) -> dict[str, list[pytest.Item]
     """Give each step its record and number, by journey; a need that nobody provides is an error."""
     journeys: dict[str, list[pytest.Item]] = {}
     for item in items:
+        require_known_marks(item)
         step = read_step(item, run)
         if step is not None:
             item.stash[STEP_KEY] = step
@@ -142,7 +149,7 @@ def _journeys(items: list[pytest.Item], run: Run) -> dict[str, list[pytest.Item]
             step.number, step.of = number, len(members)
             for need in step.needs:
                 if need not in names[: number - 1]:
-                    raise _unusable_need(step, need, names, names[: number - 1])
+                    raise _unusable_need(item, need, names, names[: number - 1])
     _require_known_steps(journeys, run)
     return journeys
 
@@ -175,8 +182,9 @@ def _require_known_steps(journeys: dict[str, list[pytest.Item]], run: Run) -> No
 
 
 def _unusable_need(
-    step: StepRecord, need: str, names: list[str], before: list[str]
+    item: pytest.Item, need: str, names: list[str], before: list[str]
 ) -> pytest.UsageError:
+    step = item.stash[STEP_KEY]
     if need in names:
         what = f"{step.id} needs {need!r}, which does not run before it."
         to_try = "steps run in the order of the file: move the needed one up"
@@ -184,7 +192,10 @@ def _unusable_need(
         what = f"{step.id} needs {need!r}, which is no step of this journey."
         near = difflib.get_close_matches(need, before, n=1)
         to_try = f"did you mean {near[0]!r}?" if near else "steps before it: " + ", ".join(before)
-    error = ConfigError(what, key="vdk_step(needs=...)", value=need, to_try=to_try)
+        to_try = to_try if before else "no step is before it: write it without needs"
+    error = ConfigError(
+        what, file=where(item), key="vdk_step(needs=...)", value=need, to_try=to_try
+    )
     return pytest.UsageError(str(error))
 
 

@@ -208,6 +208,10 @@ def _first_words(call: pytest.CallInfo[Any], report: pytest.TestReport) -> str:
     if isinstance(report.longrepr, tuple):
         return report.longrepr[2].removeprefix("Skipped: ")
     if call.excinfo is not None:
+        missing = getattr(call.excinfo.value, "argname", None)
+        if isinstance(call.excinfo.value, LookupError) and isinstance(missing, str):
+            # pytest's own text for it is a tuple with a request in it.
+            return f"There is no fixture {missing}."
         return call.excinfo.exconly(tryshort=True).partition("\n")[0]
     return ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_vdkprobe.config.entries import NOTHING, EntrySettings
+from pytest_vdkprobe.config.nearest import did_you_mean
+from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.journeys.texts import presentable
 from pytest_vdkprobe.waiting import Deadline, WaitEvent
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.journeys.run import Run
 
 TEST_PREFIX = "test_"
+TAKES = ("needs", "slow", "cleanup", "way", "if_set")
+MARKS = ("vdk_journey", "vdk_step")
 
 
 class StepRecord:
@@ -130,20 +135,42 @@ STEP_KEY: pytest.StashKey[StepRecord] = pytest.StashKey()
 """Where a test that is a step keeps its record."""
 
 
+def where(item: pytest.Item) -> str:
+    """A test by its id, its file and its line: a scenario's path is that of the folder it is in."""
+    code = getattr(inspect.unwrap(getattr(item, "function", item.__class__)), "__code__", None)
+    place = "" if code is None else f" ({code.co_filename}, line {code.co_firstlineno})"
+    return f"{item.nodeid}{place}"
+
+
+def require_known_marks(item: pytest.Item) -> None:
+    """Raise UsageError for a mark that is called almost like one of ours: the test is no step."""
+    own = [str(line).partition(":")[0].partition("(")[0] for line in item.config.getini("markers")]
+    for marker in item.iter_markers():
+        if marker.name.startswith("vdk_") and marker.name not in own:
+            error = ConfigError(
+                f"There is no mark {marker.name}.",
+                file=where(item),
+                key=f"pytest.mark.{marker.name}",
+                to_try=did_you_mean(marker.name, MARKS),
+            )
+            raise pytest.UsageError(str(error))
+
+
 def read_step(item: pytest.Item, run: Run) -> StepRecord | None:
     """The record for a test marked `vdk_step`; None for an ordinary test."""
     marker = item.get_closest_marker("vdk_step")
     if marker is None:
         return None
-    unknown = set(marker.kwargs) - {"needs", "slow", "cleanup", "way", "if_set"}
-    if unknown or marker.args:
+    for name in sorted(set(marker.kwargs) - {*TAKES}):
         raise pytest.UsageError(
-            f"{item.nodeid}: vdk_step takes needs=[...], slow=..., cleanup=..., way=... "
-            f"and if_set=..., not {', '.join(sorted(unknown)) or 'positional arguments'}"
+            f"{where(item)}: vdk_step has no {name}: {did_you_mean(name, TAKES)}"
         )
+    if marker.args:
+        takes = ", ".join(f"{name}=..." for name in TAKES)
+        raise pytest.UsageError(f"{where(item)}: vdk_step takes {takes}, not positional arguments")
     needs = marker.kwargs.get("needs", ())
     if isinstance(needs, str):
-        raise pytest.UsageError(f'{item.nodeid}: write vdk_step(needs=["{needs}"]), a list')
+        raise pytest.UsageError(f'{where(item)}: write vdk_step(needs=["{needs}"]), a list')
     module = item.getparent(pytest.Module)
     journey = module.nodeid if module is not None else item.nodeid
     subject, kind = getattr(module, "subject", None), getattr(module, "kind", None)

@@ -180,7 +180,7 @@ def test_a_marker_with_an_unknown_argument_is_refused(probe: Probe) -> None:
     probe.scenario("@step(need=['x'])\ndef test_run(vdk_step): pass\n")
     result = probe.run("test_mine.py")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "not need" in result.stderr.str()
+    assert "vdk_step has no need" in result.stderr.str()
 
 
 def test_last_failed_works_for_journeys_beside_ordinary_tests(probe: Probe) -> None:
