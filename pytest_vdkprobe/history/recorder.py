@@ -47,14 +47,13 @@ class Recorder:
         """Begin to reach the history, and to make its tables where there are none."""
         # Here and not in the thread: pytest rewrites a plugin's modules as they are loaded, and two
         # threads that parse at once, as the other does to show a failure, break Python 3.11.
-        from pytest_vdkprobe import processes  # noqa: F401, PLC0415 - only to record
         from pytest_vdkprobe.history.schema import open_history  # noqa: PLC0415 - as above
         from pytest_vdkprobe.history.writing import Writing  # noqa: PLC0415 - as above
 
         if self.address.dialect == "sqlite":
             from pytest_vdkprobe.store import sqlite  # noqa: F401, PLC0415 - as above
         else:
-            from pytest_vdkprobe.store import engine  # noqa: F401, PLC0415 - as above
+            from pytest_vdkprobe.store import engine, migrations  # noqa: F401, PLC0415 - as above
         writing = Writing(self.execution_id, self.pipeline, self.keep)
         self._thread = threading.Thread(
             target=self._serve,

@@ -21,6 +21,7 @@ from pytest_vdkprobe.store.address import Address
 from pytest_vdkprobe.store.moments import moment
 from tests.databases import own_database, sqlite_address
 from tests.integration.shared_engines import SharedEngines
+from tests.unit.history.test_recorder import require_nothing_loaded
 
 PIPELINE = "control.example.org/platform"
 JOURNEY = "heartbeat[hello-platform]"
@@ -170,3 +171,8 @@ def test_runs_of_another_platform_are_not_looked_at(address: Address) -> None:
     remember(address, usual)
     with closing(open_history(address)) as database, database.begin() as work:
         assert read_good_journeys(work, "another") == {}
+
+
+def test_the_thread_that_writes_loads_no_module_of_ours(engines: SharedEngines) -> None:
+    with own_database(engines) as url:
+        require_nothing_loaded(url)

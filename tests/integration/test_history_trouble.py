@@ -221,7 +221,10 @@ def add(one: Recorder, step: str) -> None:
     )
 
 
-def test_a_server_that_goes_away_during_a_run_is_told_and_has_what_was_written() -> None:
+def test_a_server_that_goes_away_during_a_run_is_told_and_has_what_was_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recorder, "PATIENCE_S", PATIENCE_S)  # the machine may be busy
     with Postgres() as engine:
         url = f"postgresql://{engine.address.user}@{engine.address.endpoint}/postgres"
         address = Address.parse(url, source="the test")
