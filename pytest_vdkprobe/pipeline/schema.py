@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
@@ -104,6 +105,8 @@ def grant(
             )
         schema, name = settings.database.schema, settings.database.database
         with connection, connection.cursor() as cursor:
+            # Of two that change a role or its rights at once PostgreSQL refuses one.
+            cursor.execute("select pg_advisory_xact_lock(%s)", (zlib.crc32(b"vdkprobe role"),))
             for statement in ddl.role(schema, name, role.name, password=verifier):
                 cursor.execute(statement)
 

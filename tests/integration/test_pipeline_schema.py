@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import msgspec
 import pytest
@@ -132,6 +133,31 @@ def test_the_role_can_do_what_processes_do_and_nothing_else(bench: Bench) -> Non
     finally:
         bench.sql("reset role; drop schema if exists {s} cascade")
         bench.sql(f'drop owned by "{role}"; drop role "{role}"')
+
+
+def test_several_may_configure_a_role_at_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.configure()
+    monkeypatch.setenv("ROLE_PASSWORD", "secret word")
+    at_once = Barrier(6)
+
+    def grant(role: Role) -> None:
+        database = PostgresDatabase(bench.settings.database)
+        try:
+            database.run("select 1", deadline=Deadline.after(60))
+            at_once.wait(60)
+            schema.grant(bench.settings, role, database, base_dir=bench.folder)
+        finally:
+            database.close()
+
+    for number in range(4):
+        role = Role(name=f"{bench.name}_{number}", password=SecretRef(env="ROLE_PASSWORD"))
+        try:
+            with ThreadPoolExecutor(6) as pool:
+                list(pool.map(grant, [role] * 6))
+        finally:
+            bench.sql(f"drop owned by {role.name}; drop role {role.name}")
 
 
 @pytest.mark.parametrize(
