@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.pipeline.stopping import Stop
 
 POLL_MS = 200
-WRITE_LIMIT_S = 60.0
+WRITE_LIMIT_S = 30.0
 RETRY_S = 0.5
 COMMIT_LIMIT_MS = 3000
 CLOSE_LIMIT_MS = 5000
@@ -209,7 +209,7 @@ class Consumer:
         last: Deadline | None = None
         while True:
             try:
-                self._keep(batch)
+                self._keep(batch, last)
             except TransportError as exc:
                 if tries % TELL_EVERY == 0:
                     what = batch.waits_for.lower()
@@ -227,10 +227,10 @@ class Consumer:
             self._stay(consumer, batch)
             stop.wait(RETRY_S)
 
-    def _keep(self, batch: _Batch) -> None:
+    def _keep(self, batch: _Batch, last: Deadline | None = None) -> None:
         """Checks as rows, the rest as dead letters; what is kept leaves the batch."""
         if batch.checks:
-            batch.dead += self._write(batch.checks)
+            batch.dead += self._write(batch.checks, last)
             batch.checks.clear()
         if batch.dead:
             self._dead_letters.bury(batch.dead)
@@ -246,13 +246,14 @@ class Consumer:
         for partition, records in self._held.items():
             batch.add(records[before.get(partition, 0) :])
 
-    def _write(self, checks: list[_Read]) -> list[tuple[Any, str]]:
-        """Commit them to the database; without any, see that it could be done.
+    def _write(self, checks: list[_Read], last: Deadline | None = None) -> list[tuple[Any, str]]:
+        """Commit them to the database, by `last`; without any, see that it could be done.
 
         Returns the messages that it would never take, with its reason. Raises TransportError for
         what may pass, another ProbeError for what does not.
         """
-        deadline = Deadline.after(WRITE_LIMIT_S, "time to write a batch")
+        limit_s = WRITE_LIMIT_S if last is None else min(WRITE_LIMIT_S, last.remaining_s())
+        deadline = Deadline.after(limit_s, "time to write a batch")
         batch = [check for check, _ in checks]
         try:
             new = self._database.do(
@@ -265,7 +266,7 @@ class Consumer:
                 return [(checks[0][1], f"PostgreSQL refuses it: {exc}")]
             # One of them spoils it for all: the halves tell which.
             half = len(checks) // 2
-            return self._write(checks[:half]) + self._write(checks[half:])
+            return self._write(checks[:half], last) + self._write(checks[half:], last)
         self.account.rows += new
         self.account.known += len(checks) - new
         return []

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_vdkprobe.connections.sql import Fate, SqlError
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.pipeline import consumer, patience
 from pytest_vdkprobe.pipeline.message import Check, MalformedError, decoded, encoded
@@ -20,6 +21,7 @@ from pytest_vdkprobe.pipeline.settings import PipelineDatabase, PipelineKafka, P
 from pytest_vdkprobe.pipeline.sites import Site, objection, producers_for, shards_of
 from pytest_vdkprobe.pipeline.slots import next_slot, phase_us
 from pytest_vdkprobe.pipeline.stopping import Stop
+from pytest_vdkprobe.waiting import Deadline, pause
 
 NOW_US = 1_795_882_134_935_938
 CHECK = Check(
@@ -151,6 +153,30 @@ def test_a_consumer_that_is_one_too_many_ends_its_only_round(
     one = consumer.Consumer(settings, base_dir=Path())
     one._consume(cast("Any", Spare()), stop, once=True)
     assert not stop.wanted
+
+
+def test_the_end_waits_for_a_database_that_hangs_no_longer_than_for_its_last_try(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(consumer, "LAST_TRY_S", 0.2)
+    one = consumer.Consumer(SETTINGS, base_dir=Path())
+    limits_s: list[float] = []
+
+    def hang(_act: object, *, deadline: Deadline) -> None:
+        limits_s.append(deadline.remaining_s())
+        raise SqlError("no answer in time", fate=Fate.UNKNOWN, timed_out=True)
+
+    monkeypatch.setattr(one._database, "do", hang)
+    monkeypatch.setattr(one, "_stay", lambda *_: pause(0.01))
+    stop = Stop()
+    stop.set()
+    batch = consumer._Batch()
+    batch.checks.append((CHECK, None))
+    assert not one._keep_in_the_end(cast("Any", None), batch, stop)
+    first, *rest = limits_s
+    assert first > 1
+    assert rest
+    assert max(rest) <= 0.2
 
 
 def test_a_clock_that_is_set_back_stops_no_checks(monkeypatch: pytest.MonkeyPatch) -> None:
