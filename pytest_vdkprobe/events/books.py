@@ -136,7 +136,8 @@ class Books:
     def _resume(self, ledger: Ledger, sightings: Sightings) -> None:
         self.resumed = True
         self._ledger, self._sightings = ledger, sightings
-        under_way = sorted(ledger.acknowledged - sightings.restored().seen)
+        # A post that had no answer yet counts as well: nobody listens for what comes of it.
+        under_way = sorted(ledger.sent - ledger.refused - sightings.restored().seen)
         now_us = clock.now_us()
         # One whose window closed before was lost then, and stays so.
         closes_us = round((self.settings.within_s + self.settings.late_s) * 1e6)

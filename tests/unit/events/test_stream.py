@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pyroaring import BitMap64
 
 from pytest_vdkprobe.errors import (
     ConfigError,
@@ -20,6 +21,7 @@ from pytest_vdkprobe.errors import (
     PlatformFailure,
     TransportError,
 )
+from pytest_vdkprobe.events.findings import Round
 from pytest_vdkprobe.events.stream import EventStream
 from pytest_vdkprobe.metrics.recorder import Recorder
 from pytest_vdkprobe.sandbox.faults import EVENT_LIES
@@ -551,3 +553,40 @@ def test_missed_slots_are_told_by_one_round_each(
             monkeypatch.setattr(made, "_pace", SimpleNamespace(missed=total, error=None))
             assert made.take().missed == fresh
         monkeypatch.undo()
+
+
+def test_post_that_a_kill_cut_short_is_nobodys_failure(sandbox: Sandbox, tmp_path: Path) -> None:
+    def taken() -> AbstractContextManager[EventStream]:
+        return stream(sandbox, tmp_path, watch=True, within_s=1.5, late_s=1.0)
+
+    with taken() as made:
+        made.open()
+        made.start()
+        seen(made, 3)
+        sandbox.plant("hang", times=1, **POSTS)
+        wait_until(
+            "a post that hangs",
+            sandbox.faults.planted,
+            done=lambda hits: sum(hits.values()) == 1,
+            deadline=Deadline.after(LIMIT_S),
+        )
+    sandbox.faults.clear()
+    with taken() as made:
+        forgone = made.books.taken_over
+        assert forgone
+        made.open()
+        made.start()
+
+        def judged() -> Round:
+            found = made.take()
+            assert set(found.overdue).isdisjoint(forgone)
+            assert found.account.members["lost"].isdisjoint(BitMap64(forgone))
+            return found
+
+        last = wait_until(
+            "the end of its window",
+            judged,
+            done=lambda found: set(found.total.closed_unknown()).issuperset(forgone),
+            deadline=Deadline.after(LIMIT_S),
+        ).value
+        assert last.forgone.issuperset(BitMap64(forgone))
