@@ -78,7 +78,7 @@ def rows_that_come() -> list[Row]:
     """What is ingested into the source."""
     at = datetime(2026, 3, 29, 2, 30, 0, 999999)  # noqa: DTZ001 - a timestamp without time zone
     special: list[dict[str, object]] = [
-        {"word": "plain"},
+        {"word": " Capitals, and SPACES around  "},
         {"word": ""},
         {"word": "it's \"quoted\", `so`; -- not a comment\\'"},
         {"word": "tab\there, line\nand return\r\nthere"},

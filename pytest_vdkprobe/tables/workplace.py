@@ -19,6 +19,11 @@ from pytest_vdkprobe.tables.moves import MOVES, STAGING, Row, staging_name
 from pytest_vdkprobe.tables.rows import Shape, rows_before, rows_that_come
 from pytest_vdkprobe.tables.settings import PostgresPlace, TrinoPlace
 
+NO_SUCH_VALUE = "22"
+"""PostgreSQL's class of data exceptions (its documentation, appendix A)."""
+NO_SUCH_VALUES = ("INVALID_CAST_ARGUMENT", "NUMERIC_VALUE_OUT_OF_RANGE")
+"""Trino's."""
+
 if TYPE_CHECKING:
     from pytest_vdkprobe.leases import LeaseStore
     from pytest_vdkprobe.tables.settings import Place, TablesSettings
@@ -181,7 +186,19 @@ class Workplace:
 
     def _read(self, name: Name, deadline: Deadline) -> list[Sequence[Any]]:
         sql = f"select {self.shape.listed} from {name.sql}"  # noqa: S608 - all names are quoted
-        return self._run(f"{name} can't be read", sql, deadline)
+        try:
+            return self.database.run(sql, deadline=deadline)
+        except SqlError as exc:
+            if exc.code.startswith(NO_SUCH_VALUE) or exc.code in NO_SUCH_VALUES:
+                # The view casts what was written, all of which can be cast.
+                raise PlatformFailure(
+                    f"{name} holds a value that was never written: it is none of its type.",
+                    seen=str(exc),
+                    expected="the rows as they were written",
+                    checked=self._checked(name),
+                    to_try=f"look into {self.source}: what changed its texts on their way?",
+                ) from exc
+            raise self._finding(f"{name} can't be read", exc) from exc
 
     def _run(
         self, what: str, sql: str, deadline: Deadline, *parameters: object

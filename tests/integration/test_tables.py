@@ -58,7 +58,7 @@ def run(job_input):
 
 TOLD = {
     "python": (
-        "The job is said to have succeeded, but the table that python filled is wrong: 1 altered.",
+        "The job is said to have succeeded, but the table that python filled is wrong: 2 altered.",
         "row 5 of batch 'come', column 'größe \"m\"': 'größe москва",
     ),
     "sql": ("the table that sql filled is wrong: 12 missing.", "row 1 of batch"),
@@ -136,6 +136,40 @@ def test_without_a_control_service_the_probe_moves_and_says_so(kind: str, tables
     assert "shows nothing of VDK" in heard.steps["prepare"]["evidence"][0]
     assert tables.leases() == []
     assert tables.found() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ("word = lower(new.word)", "does not hold what was ingested: 1 altered"),
+        ("amount = replace(new.amount, '.', ',')", "holds a value that was never written"),
+    ],
+    ids=["case", "decimals"],
+)
+def test_text_that_the_database_changes_turns_the_filling_red(
+    change: str, what: str, tables: Tables
+) -> None:
+    tables.sql(
+        "create function bend() returns trigger language plpgsql as $$ begin "
+        f"new.{change}; return new; end $$"
+    )
+    tables.sql(
+        "create function bent() returns event_trigger language plpgsql as $$ "
+        "declare made record; begin for made in select * from pg_event_trigger_ddl_commands() "
+        "where object_identity like '%vdkprobe%_source' loop execute format('create trigger bend "
+        "before insert on %s for each row execute function bend()', made.object_identity); "
+        "end loop; end $$"
+    )
+    tables.sql(
+        "create event trigger bent on ddl_command_end when tag in ('CREATE TABLE') "
+        "execute function bent()"
+    )
+    try:
+        heard = tables.run("postgres", moves=["sql"])
+    finally:
+        tables.sql("drop event trigger bent; drop function bent(); drop function bend()")
+    assert heard.first_bad == ("fill", "fail"), heard.output
+    assert what in heard.steps["fill"]["finding"]["what"]
 
 
 def test_table_that_stays_turns_the_dropping_red(tables: Tables) -> None:
