@@ -23,7 +23,8 @@ def test_direct(vdk_route: Route, vdk_profile: Profile, vdk_step: StepRecord) ->
     sent = vdk_route.send(vdk_profile)
     account = vdk_route.reconcile(sent)
     account.require(**vdk_route.allowed)
-    vdk_step.evidence(str(account))
+    for line in account.evidence:
+        vdk_step.evidence(line)
 
 
 @pytest.mark.vdk_step(way="job")
@@ -40,7 +41,8 @@ def test_by_job(
     sent = vdk_route.send(vdk_profile, by=vdk_route_job)
     account = vdk_route.reconcile(sent)
     account.require(**vdk_route.allowed)
-    vdk_step.evidence(str(account))
+    for line in account.evidence:
+        vdk_step.evidence(line)
 
 
 @pytest.mark.vdk_step(cleanup=True)

@@ -33,6 +33,7 @@ from pytest_vdkprobe.waiting import Deadline
 
 RUN = "0123abcd"
 RATE_PER_S = 1e6
+COMPARED = 10_000
 START_US = 1_795_000_000_000_000
 EVERY = 5000
 WANTED_RIGHT, WANTED_WRONG, WANTED_MB = 2.0, 5.0, 60.0
@@ -65,6 +66,7 @@ def reader(engine: str, host: str, port: int, table: str) -> TableReader:
                 table=table,
                 create=True,
                 statement_timeout_s=LIMIT_S,
+                compare=COMPARED,
             )
         )
     from pytest_vdkprobe.readers.trino import (  # noqa: PLC0415 - as above
@@ -81,6 +83,7 @@ def reader(engine: str, host: str, port: int, table: str) -> TableReader:
             table=table,
             create=True,
             statement_timeout_s=LIMIT_S,
+            compare=COMPARED,
         )
     )
 

@@ -127,6 +127,11 @@ class Account:
             parts.append(f"{' and '.join(unseen)} {NOT_OBSERVABLE}")
         return ", ".join(parts)
 
+    @property
+    def evidence(self) -> list[str]:
+        """The line, and what its reader had to add: that of many rows it compared some, say."""
+        return [str(self), *self.observation.notes]
+
     def explain(self, *names: str) -> str:
         """The numbers and examples behind some classes, all unless named, a line each."""
         lines = []

@@ -19,7 +19,7 @@ from pytest_vdkprobe.clock import now_us
 from pytest_vdkprobe.connections.sql import SqlError
 from pytest_vdkprobe.connections.tables import OwnTable, finding
 from pytest_vdkprobe.connections.versions import database_version
-from pytest_vdkprobe.errors import PlatformFailure, ProbeError, TransportError
+from pytest_vdkprobe.errors import PlatformFailure, TransportError
 from pytest_vdkprobe.readers.comparison import Comparison
 from pytest_vdkprobe.readers.punctuality import Punctuality
 from pytest_vdkprobe.readers.tally import Tally
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.leases import LeaseStore
     from pytest_vdkprobe.records import ColumnType
 
-COMPARE = 10_000
+COMPARE = 100_000
 SILENT_AFTER_S = 10.0
 AGAIN_S = 0.5
 """Between two tries to look at a database that does not answer."""
@@ -106,15 +106,17 @@ class TableReader:
                 ) from trouble
             pause(AGAIN_S, deadline=silent)
 
-    def _no(self, exc: SqlError) -> ProbeError | PlatformFailure:
+    def _no(self, exc: SqlError) -> PlatformFailure:
         """The server has let us read before, so its no is its own change of mind."""
-        what = f"The table {self._own.name} can't be read any more"
-        if exc.timed_out:
-            return finding(what, exc, self._database, key="reader.table")
+        why = ": no answer in time" if exc.timed_out else ""
         return PlatformFailure(
-            f"{what}: {exc}.",
+            f"The table {self._own.name} can't be read any more{why}.",
+            seen=str(exc),
+            expected="rows, as before the first record was sent",
             checked=f"{self._database.engine.name} at {self._database.place}",
-            to_try="did somebody drop or change it?",
+            to_try="is it overloaded, or does somebody hold a lock on the table?"
+            if exc.timed_out
+            else "did somebody drop or change it, or take our rights?",
         )
 
     def _look(self, expectation: Expectation, deadline: Deadline) -> Observation:

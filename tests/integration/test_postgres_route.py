@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyroaring import BitMap64
 
+from pytest_vdkprobe.accounting.expectation import Expectation
+from pytest_vdkprobe.accounting.outcomes import Outcome
+from pytest_vdkprobe.accounting.profiles import Profile, profile
+from pytest_vdkprobe.connections.postgres import PostgresConnection, PostgresDatabase
+from pytest_vdkprobe.errors import PlatformFailure
 from pytest_vdkprobe.leases import LeaseStore
+from pytest_vdkprobe.waiting import Deadline
 from tests.integration.route_faults import FAULTS, Fault, by_name, check, passage
 from tests.integration.shared_engines import SharedEngines
 from tests.integration.tables import PostgresPlace
+
+LIMIT_S = 60.0
 
 
 @pytest.fixture
@@ -38,4 +48,61 @@ def test_copy_carries_every_value_too(place: PostgresPlace, tmp_path: Path) -> N
         passage(place.target(method="copy"), place.reader(), fault, folder=tmp_path),
         fault,
         blind=("reordered",),
+    )
+
+
+def test_lock_of_somebody_else_is_the_platforms_failure(place: PostgresPlace) -> None:
+    small = profile("small")
+    with place.target() as target, place.reader(statement_timeout_s=1.0) as reader:
+        target.prepare(small.columns)
+        holder = PostgresDatabase(PostgresConnection(**place.where))  # type: ignore[arg-type]
+        try:
+            reader.prepare(small.columns)
+            holder.do(
+                lambda connection: connection.cursor().execute(
+                    f"lock table {place.table.sql} in access exclusive mode"
+                ),
+                deadline=Deadline.after(LIMIT_S),
+            )
+            with pytest.raises(PlatformFailure, match="no answer in time") as failure:
+                reader.observe(expected(small), deadline=Deadline.after(LIMIT_S))
+        finally:
+            holder.close()
+            target.remove()
+    assert "hold a lock" in str(failure.value)
+
+
+def test_user_who_may_read_and_not_insert_is_told_apart(place: PostgresPlace) -> None:
+    small = profile("small")
+    role = f"reads_{secrets.token_hex(5)}"
+    place.sql(f"create role {role} login")
+    try:
+        with place.target() as owner, place.target(user=role, create=False) as target:
+            owner.prepare(small.columns)
+            try:
+                place.sql(f"grant select on {{table}} to {role}")
+                target.prepare(small.columns)
+                record = small.make("run-12345678", 0, sent_at_us=1)
+                (result,) = target.send([record], deadline=Deadline.after(LIMIT_S))
+            finally:
+                owner.remove()
+    finally:
+        place.sql(f"drop role {role}")
+    assert (result.outcome, result.login) == (Outcome.REFUSED, True)
+    assert "permission denied" in result.reason
+
+
+def expected(profile: Profile) -> Expectation:
+    """Of one record."""
+    sent = BitMap64([0])
+    return Expectation(
+        "run-12345678",
+        profile,
+        sent=sent,
+        acknowledged=sent,
+        refused=BitMap64(),
+        start_us=1,
+        rate_per_s=1.0,
+        within_s=1.0,
+        late_s=1.0,
     )
