@@ -44,11 +44,15 @@ class Change:
     old_step: str | None = None
 
     def __str__(self) -> str:
+        """One line, whatever is in the names; --json has them as they are."""
         told = {
             Kind.RENAMED: f" (was {self.old_path})",
             Kind.MOVED: f" (was {self.old_path} in {self.old_step})",
         }
-        return f"{self.kind:<15} {self.step}  {self.path}{told.get(self.kind, '')}"
+        line = f"{self.kind:<15} {self.step}  {self.path}{told.get(self.kind, '')}"
+        return "".join(
+            sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line
+        )
 
 
 class _Side(NamedTuple):

@@ -192,7 +192,9 @@ class Normalised:
 
 
 def _unreadable(path: str, exc: OSError) -> ConfigError:
+    to_try = "let this user read it, or leave it out of the patterns"
+    if isinstance(exc, FileNotFoundError):
+        to_try = "it was there a moment ago: begin the step again when nobody changes the files"
     return ConfigError(
-        f"{path!r} can't be read: {exc.strerror or exc}.",
-        to_try="let this user read it, or leave it out of the patterns; nothing was written",
+        f"{path!r} can't be read: {exc.strerror or exc}.", to_try=f"{to_try}; nothing was written"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.history import files
+from pytest_vdkprobe.history.changes import Change, Kind
 from pytest_vdkprobe.history.files import Normalised, find_models
-from pytest_vdkprobe.history.models import stem_of
+from pytest_vdkprobe.history.models import Model, stem_of
 
 
 def write(folder: Path, **contents: str) -> None:
@@ -124,6 +126,27 @@ def test_a_folder_that_may_not_be_read_does_not_look_empty(
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(ConfigError, match="can't be read: Permission denied"):
         find_models(str(tmp_path), ["**/*.sql"])
+
+
+def test_a_file_that_vanishes_while_others_are_hashed_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, a_sql="1", b_sql="2")
+    real = files._read
+
+    def remove_the_other(*given: Any) -> Model:
+        (tmp_path / "b.sql").unlink(missing_ok=True)
+        return real(*given)
+
+    monkeypatch.setattr(files, "_read", remove_the_other)
+    with pytest.raises(ConfigError, match="can't be read: No such file") as caught:
+        find_models(str(tmp_path), ["*.sql"])
+    assert "it was there a moment ago" in str(caught.value)
+
+
+def test_a_change_is_one_line_whatever_is_in_the_names() -> None:
+    change = Change(Kind.RENAMED, "LOAD", "new\nline.sql", "new\nline", old_path="a\x1b[2J\u2028b")
+    assert str(change) == "renamed         LOAD  new\\nline.sql (was a\\x1b[2J\\u2028b)"
 
 
 @pytest.mark.parametrize("name", ["a", "a.sql", "a.b.sql", ".hidden", "a.", "..a", ".a.sql", "ä.x"])
