@@ -76,7 +76,7 @@ class Writing:
             name[:LONGEST_PART],
             verdict,
             duration_s,
-            storable(evidence[:LONGEST_EVIDENCE]),
+            evidence[:LONGEST_EVIDENCE],
         )
         parts.store(work, self._steps[journey], [part])
 
@@ -109,11 +109,6 @@ class Writing:
         )
         executions.end(work, self.execution_id, _status(good), verdict=verdict, note=note)
         prune(work, keep=self.keep, pipeline=self.pipeline)
-
-
-def storable(text: str) -> str:
-    """A text as every database takes it: what a platform says may hold anything."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
 def step_name(journey: str) -> str:

@@ -53,6 +53,13 @@ class Database(Protocol):
         """Let go of it. May be called again."""
 
 
+def storable(text: str) -> str:
+    """A text as every database takes it: names and what a platform says may hold anything."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+
+
 def open_database(address: Address, *, schema: str) -> Database:
     """Reach a database; in PostgreSQL, unqualified names mean tables of `schema`."""
     if address.dialect == "sqlite":

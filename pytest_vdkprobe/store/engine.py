@@ -9,7 +9,7 @@ it, so that a migration that fails leaves nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from pytest_vdkprobe.connections.sql import Fate, one_line, quoted
 from pytest_vdkprobe.errors import ConfigError, ProbeError, TransportError
 from pytest_vdkprobe.store import moments, sqlite
 from pytest_vdkprobe.store.address import FORMS, Address
-from pytest_vdkprobe.store.database import Work
+from pytest_vdkprobe.store.database import Work, storable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -87,12 +87,13 @@ class EngineWork:
     def rows(self, sql: str, **parameters: object) -> list[Sequence[Any]]:
         from sqlalchemy import text  # noqa: PLC0415 - loaded already
 
-        return [tuple(row) for row in self._connection.execute(text(sql), parameters)]
+        found = self._connection.execute(text(sql), _given(parameters))
+        return [tuple(row) for row in found]
 
     def change(self, sql: str, **parameters: object) -> int:
         from sqlalchemy import text  # noqa: PLC0415 - loaded already
 
-        return self._connection.execute(text(sql), parameters).rowcount
+        return self._connection.execute(text(sql), _given(parameters)).rowcount
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Copied, which is some ten times quicker than inserting."""
@@ -226,4 +227,11 @@ def _field(value: object) -> str:
         return r"\N"
     if isinstance(value, datetime):
         return moments.text(value)
-    return str(value).translate(_ESCAPED)
+    return storable(str(value)).translate(_ESCAPED)
+
+
+def _given(parameters: Mapping[str, object]) -> dict[str, object]:
+    return {
+        name: storable(value) if isinstance(value, str) else value
+        for name, value in parameters.items()
+    }

@@ -17,6 +17,7 @@ from typing import Any
 from pytest_vdkprobe.errors import ConfigError, ProbeError
 from pytest_vdkprobe.store import moments
 from pytest_vdkprobe.store.address import Address
+from pytest_vdkprobe.store.database import storable
 
 PATIENCE_S = 30.0
 """How long a write waits for another process's."""
@@ -116,6 +117,8 @@ def _given(parameters: Mapping[str, object]) -> dict[str, object]:
 
 
 def _value(value: object) -> object:
+    if isinstance(value, str):
+        return storable(value)
     return moments.text(value) if isinstance(value, datetime) else value
 
 

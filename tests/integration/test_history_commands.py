@@ -313,6 +313,20 @@ def test_a_command_that_is_killed_leaves_nothing_half_done(dpo: Dpo) -> None:
     dpo("complete-step", step)
 
 
+def test_arguments_that_are_no_text_are_kept_as_escapes(dpo: Dpo) -> None:
+    odd = os.fsdecode(b"odd\xff")
+    write(dpo.folder / odd, a="1")
+    execution = dpo("init-execution")
+    step = dpo("init-step", execution, odd, odd, "*.sql")
+    dpo("fail-step", step, "--reason", odd)
+    shown = call_here(dpo.url, "show", folder=dpo.folder)
+    assert shown.code == 0
+    assert "ODD\\udcff" in shown.out
+    assert "    odd\\udcff" in shown.out
+    said = call_here("--pipeline", odd, dpo.url, "init-execution", folder=dpo.folder)
+    assert (said.code, said.err) == (0, "")
+
+
 def test_of_two_upgrades_at_once_one_finds_nothing_to_do(dpo: Dpo) -> None:
     both = [started(dpo.url, "upgrade", folder=dpo.folder) for _ in range(2)]
     logs = [process.communicate(timeout=PATIENCE_S)[1] for process in both]
