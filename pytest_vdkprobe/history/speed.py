@@ -36,7 +36,7 @@ LEAST_RATIO = 1.1
 LEAST_S = 0.01
 """Less than either is nothing that anybody would act on, however sure."""
 RESOLUTION_S = 0.001
-CLIP = 3.0
+CLIP = 4.0
 """How many of its usual deviations a duration counts at most, so that no hiccup decides alone."""
 OWN_SHARE = 0.25
 """What a step's own variance counts for, beside that which is usual among the steps. It is taken
@@ -168,7 +168,7 @@ class _Deck:
         own = max(self._own[row] - between, 0.0) / self._freedom
         usual = OWN_SHARE * own + (1 - OWN_SHARE) * self._usual
         variance = max(own, min(usual, MOST_OF_OWN * own))
-        weighed = between * math.sqrt(window / WINDOWS[0])
+        weighed = between * window / WINDOWS[0]
         return weighed / variance if variance > 0 else math.inf
 
     def last(self, row: int, window: int) -> float:
