@@ -20,9 +20,10 @@ from pytest_vdkprobe.clock import us_of
 from pytest_vdkprobe.control.endpoint import Endpoint
 from pytest_vdkprobe.control.errors import checked
 from pytest_vdkprobe.control.network import Unanswered
+from pytest_vdkprobe.control.settings import NoAuthSettings
 from pytest_vdkprobe.endpoints.tally import Tally
 from pytest_vdkprobe.endpoints.task import State, Task
-from pytest_vdkprobe.errors import Finding
+from pytest_vdkprobe.errors import Finding, LoginError
 from pytest_vdkprobe.pace import Errand, Pace
 from pytest_vdkprobe.tracing import HEADER, trace_id, traceparent
 from pytest_vdkprobe.waiting import Deadline, wait_until
@@ -223,11 +224,14 @@ class TaskLoop:
         except Unanswered as error:
             return error.text
         except Finding as problem:
+            task.barred = isinstance(problem, LoginError)
             return problem.what
         except Exception as exc:  # noqa: BLE001 - a bug of ours must not end the schedule
             return f"a bug of ours: {type(exc).__name__}: {exc}"
         if answer.status == 401:
             endpoint.refresh_login()
+            # Without a login of ours there is none that could have been refused.
+            task.barred = not isinstance(settings.auth, NoAuthSettings)
         took_s = time.monotonic() - task.due
         return "; ".join(settings.expect.objections(answer, took_s=took_s))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_vdkprobe.accounting.latency import QUANTILES, Latency
 from pytest_vdkprobe.endpoints.task import State, Task
-from pytest_vdkprobe.errors import NoEvidence, PlatformFailure
+from pytest_vdkprobe.errors import LoginError, NoEvidence, PlatformFailure
 
 if TYPE_CHECKING:
     from pytest_vdkprobe.endpoints.settings import EndpointTasksSettings
@@ -93,6 +93,16 @@ class Tally:
                 to_try="give the run or the round more time than a call may take",
             )
         allowed = settings.allow.of(self.ended)
+        if len(self.failed) > allowed and not self.succeeded and self._all_barred():
+            raise LoginError(
+                f"Our login was refused: none of {self.ended} tasks got further.",
+                seen=self.why(),
+                expected="each call let in",
+                checked=self.place,
+                to_try="have the credentials expired, or been withdrawn? renew what endpoints.auth "
+                "names; a watch reads it again on SIGHUP, or restarted where it comes from the "
+                "environment",
+            )
         if len(self.failed) > allowed:
             raise PlatformFailure(
                 f"Of {self.ended} tasks, {len(self.failed)} failed.",
@@ -120,6 +130,10 @@ class Tally:
         if self.ended:
             return str(self)
         return f"none ended meanwhile; the last one succeeded {self.good_s or 0:.1f} s ago"
+
+    def _all_barred(self) -> bool:
+        """Some may be refused at random by a service that is wrong; all of them are our login's."""
+        return all(task.barred for task in self.failed)
 
     def _good_lately(self) -> bool:
         """A round of a watch may be shorter than the interval."""

@@ -31,6 +31,8 @@ class Task:
     """From the slot to the last byte of the answer, or to the moment when it was given up."""
     reason: str = ""
     """Why it failed."""
+    barred: bool = False
+    """Whether that was because our login was refused."""
     dismissed: bool = False
 
     def end(self, moment: float, reason: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -178,6 +179,8 @@ class Member:
         backoff_s = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (self._deaths - 1))
         self._start_at = time.monotonic() + backoff_s
         how = f"by signal {-code}" if code < 0 else f"with code {code}"
+        if code == -signal.SIGKILL and self._interrupted_at is None:
+            how += " (the system does so when memory runs out: see its log)"
         if self._interrupted_at is not None:
             how = f"because it was stuck, {how}"
         what = f"The process of the scenario ended {how}; another one starts in {backoff_s:g} s."

@@ -226,3 +226,35 @@ def test_table_shows_every_state_and_takes_answers_as_text(sandbox: Sandbox) -> 
     assert "[bold]x[/nope]" in table("local", loop.tracked()[:3], now=time.monotonic())
     assert shown.isascii()
     loop.close()
+
+
+def test_login_that_is_refused_in_the_middle_is_told_by_its_cause(sandbox: Sandbox) -> None:
+    settings = settings_for(sandbox, auth=sandbox.client_login(), dismiss_s=1000)
+    loop = made(settings, limit=10**9)
+    try:
+        loop.start()
+        wait_until(
+            "tasks that succeed",
+            loop.take,
+            done=lambda tally: tally.succeeded > 0,
+            deadline=Deadline.after(LIMIT_S),
+        )
+        sandbox.plant("status", status=401, method="GET", path="^/metadata/")
+        refused = wait_until(
+            "a round of refusals",
+            loop.take,
+            done=lambda tally: bool(tally.failed) and not tally.succeeded,
+            deadline=Deadline.after(LIMIT_S),
+        ).value
+        with pytest.raises(LoginError, match="Our login was refused") as told:
+            refused.require()
+        assert "401 Unauthorized" in str(told.value)
+        assert "endpoints.auth" in str(told.value)
+    finally:
+        loop.close()
+
+
+def test_refusals_without_a_login_of_ours_are_the_services_failure(sandbox: Sandbox) -> None:
+    sandbox.plant("status", status=401, method="GET", path="^/metadata/")
+    with pytest.raises(PlatformFailure, match="20 failed"):
+        tally_of(settings_for(sandbox)).require()
