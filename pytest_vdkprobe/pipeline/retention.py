@@ -122,7 +122,7 @@ def _run(
         try:
             database.run(f"set local lock_timeout = '{LOCK_WAIT}'; {statement}", deadline=deadline)
         except SqlError as exc:
-            if exc.code in HELD_UP:
+            if exc.code in HELD_UP or exc.timed_out:
                 return str(exc)
             raise sites.finding(settings, exc) from exc
         return ""
@@ -138,8 +138,8 @@ def _run(
         )
     except WaitFailure as exc:
         raise ProbeError(
-            f"Old metrics can't be dropped: somebody reads the table, for more than {LIMIT_S:g} s.",
+            f"Old metrics can't be dropped: something holds that up for more than {LIMIT_S:g} s.",
             seen=exc.seen,
             checked=f"{statement} at {settings.place}",
-            to_try="run it again later, what went is gone; pg_stat_activity tells who reads",
+            to_try="run it again, what went is gone; pg_stat_activity tells who reads the table",
         ) from exc

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.connections.postgres import PostgresDatabase
 from pytest_vdkprobe.connections.sql import quoted
+from pytest_vdkprobe.errors import ProbeError
 from pytest_vdkprobe.pipeline import retention, schema
 from pytest_vdkprobe.pipeline.rows import Rows
 from pytest_vdkprobe.pipeline.settings import Role
@@ -263,6 +266,35 @@ def test_retentions_at_once_beside_a_consumer_and_a_reader_all_succeed(bench: Be
         consumer.communicate()
     bench.run("start-consumer", "--once")
     assert len(bench.rows()) == 2000
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        ("select count(*) from {s}.availability_monitor_metrics", "due to lock timeout"),
+        ("select pg_advisory_lock({key})", "Another retention of the schema"),
+    ],
+)
+def test_what_holds_up_a_retention_for_too_long_is_told(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, held: str, said: str
+) -> None:
+    bench.configure()
+    bench.sql("select {s}.ensure_metrics_partition((now() at time zone 'UTC')::date - 3)")
+    monkeypatch.setattr(retention, "LIMIT_S", 2.0)
+    settings = bench.settings.database
+    key = zlib.crc32(f"vdkprobe retention {settings.schema}".encode())
+    statement = held.replace("{s}", quoted(settings.schema)).replace("{key}", str(key))
+    own = PostgresDatabase(settings)
+
+    def run_beside(connection: Any) -> None:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            with pytest.raises(ProbeError, match=said):
+                retention.drop_old(settings, bench.database, keep_days=0)
+
+    own.do(run_beside, deadline=Deadline.after(120))
+    own.close()
+    assert retention.drop_old(settings, bench.database, keep_days=0) == 1
 
 
 def test_a_day_far_away_makes_no_partition(bench: Bench) -> None:
