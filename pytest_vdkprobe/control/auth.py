@@ -15,9 +15,17 @@ from typing import Any, Protocol
 
 import msgspec
 
-from pytest_vdkprobe.config.registry import of_users, refuse_lacking
+from pytest_vdkprobe.config.registry import (
+    in_short,
+    of_users,
+    place_of,
+    raised_at,
+    refuse_lacking,
+)
 from pytest_vdkprobe.config.secretref import SecretRef
+from pytest_vdkprobe.config.words import name_of_value
 from pytest_vdkprobe.control.errors import ServiceFailure, checked, excerpt, status_line
+from pytest_vdkprobe.control.network import Unanswered
 from pytest_vdkprobe.control.settings import (
     LOGINS,
     ApiTokenSettings,
@@ -27,7 +35,7 @@ from pytest_vdkprobe.control.settings import (
     OwnAuthSettings,
 )
 from pytest_vdkprobe.control.transport import Answer
-from pytest_vdkprobe.errors import ConfigError, LoginError
+from pytest_vdkprobe.errors import ConfigError, Finding, LoginError
 from pytest_vdkprobe.secrets import Secret
 
 RENEW_BEFORE_S = 60.0
@@ -279,6 +287,36 @@ def build(settings: AuthSettings, resolve: Resolve) -> Auth:
     missing = [name for name in ("kind", "authorize", "refresh") if not hasattr(made, name)]
     refuse_lacking("login", settings.name, missing, login.make)
     return made
+
+
+def headers_of(auth: Auth, post: PostForm) -> Mapping[str, str | Secret]:
+    """What the scheme adds to the next call. Raises ConfigError for a user's own that breaks, or
+    returns what no headers are; what it returned is not shown, since it may be a secret."""
+    scheme = type(getattr(auth, "_auth", auth))
+    try:
+        told: object = auth.authorize(post)
+    except (Finding, Unanswered):
+        raise
+    except Exception as exc:
+        if scheme.__module__.startswith("pytest_vdkprobe."):
+            raise
+        raise ConfigError(
+            f"The login {auth.kind} broke: {in_short(exc)}.",
+            key="control.auth",
+            to_try=f"correct it in {raised_at(exc) or place_of(scheme)}",
+        ) from exc
+    if isinstance(told, Mapping) and all(
+        isinstance(name, str) and isinstance(value, str | Secret) for name, value in told.items()
+    ):
+        return told
+    problem = ConfigError(
+        f"The login {auth.kind} returned no headers.",
+        key="control.auth",
+        expected="a mapping of headers' names to texts, or to Secrets",
+        to_try=f"correct what authorize returns in {place_of(scheme)}",
+    )
+    problem.seen = name_of_value(told)
+    raise problem
 
 
 def _fits_a_header(token: str) -> bool:

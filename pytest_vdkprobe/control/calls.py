@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from pytest_vdkprobe.control.auth import Auth
+from pytest_vdkprobe.control.auth import Auth, headers_of
 from pytest_vdkprobe.control.errors import (
     NotAControlService,
     ServiceFailure,
@@ -232,7 +232,7 @@ class Caller:
     def _send(self, request: Request) -> Answer:
         """With login; a 401 had no effect, so any method is repeated once with a new token."""
         for again in (True, False):
-            login = self.auth.authorize(self.post_form)
+            login = headers_of(self.auth, self.post_form)
             signed = msgspec.structs.replace(request, headers={**request.headers, **login})
             answer = self._send_public(signed)
             if answer.status != 401 or not again or not self.auth.refresh():

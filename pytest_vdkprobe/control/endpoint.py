@@ -16,7 +16,7 @@ import msgspec
 
 from pytest_vdkprobe.config.filepath import FilePath
 from pytest_vdkprobe.config.secretref import SecretRef
-from pytest_vdkprobe.control.auth import Auth, Shared, build
+from pytest_vdkprobe.control.auth import Auth, Shared, build, headers_of
 from pytest_vdkprobe.control.errors import ServiceFailure, checked, public_url
 from pytest_vdkprobe.control.exchanges import ExchangeLog
 from pytest_vdkprobe.control.network import Reason, Unanswered
@@ -196,7 +196,7 @@ class Endpoint:
             return self._transport.send(request, deadline=deadline)
 
         try:
-            return self._auth.authorize(post_form)
+            return headers_of(self._auth, post_form)
         except Unanswered as error:
             raise LoginError(
                 f"The token endpoint gives no answer: {error.text}.",

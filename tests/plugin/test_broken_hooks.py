@@ -138,3 +138,30 @@ def test_an_entry_point_that_breaks_is_told_with_its_line(
     assert "Seen:      KeyError: 'ACME_IS_ABSENT'" in text
     assert f"{module}, line 2" in text
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("None", "The login card returned no headers."),
+        ("'tok-4711'", "The login card returned no headers."),
+        ("{'X-Card': 4711}", "The login card returned no headers."),
+        ("{}['absent']", "The login card broke: KeyError: 'absent'."),
+    ],
+)
+def test_a_login_that_returns_no_headers_is_told_as_the_user_s(
+    probe: Probe, answer: str, said: str
+) -> None:
+    conftest = KINDS.replace('raise OSError("no reader is plugged in")', "pass").replace(
+        "def authorize(self, post): return {}", f"def authorize(self, post): return {answer}"
+    )
+    path = probe.write("conftest.py", conftest)
+    auth = 'auth = { kind = "card", pin = "1" }\n[[jobs]]'
+    probe.write("platform.toml", PLATFORM.replace("[[jobs]]", auth, 1))
+    result = probe.run_apart("--vdk-scenarios=heartbeat", "-k", "reach")
+    text = result.stdout.str()
+    assert result.ret == 6, text
+    assert said in text
+    assert str(path) in text
+    assert "bug of pytest-vdkprobe" not in text
+    assert "4711" not in text.replace(conftest, "")
