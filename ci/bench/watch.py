@@ -1,9 +1,10 @@
-"""A watch under load: a scrape of a million events, memory over time, kills in a loop.
+"""A watch under load: a scrape of a million events, its ledger, memory over time, kills in a loop.
 
-    python ci/bench/watch.py [--scrapes 50] [--soak 60] [--kills 500]
-    python ci/bench/watch.py --scrapes 0 --kills 0 --soak 3600
+    python ci/bench/watch.py [--scrapes 50] [--events 200000] [--soak 60] [--kills 500]
+    python ci/bench/watch.py --scrapes 0 --events 0 --kills 0 --soak 3600
 
-The scrape stands beside one of a recorder without an event. Medians. Exit code 1 when a soak of ten
+The scrape stands beside one of a recorder without an event, and the ledger, of whose events one in
+a hundred is refused, beside one that is never begun anew. Medians. Exit code 1 when a soak of ten
 minutes or more has grown: a shorter one has not warmed up.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import signal
 import statistics
 import subprocess
@@ -22,6 +24,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ci.soak.watch import soak
+from pytest_vdkprobe.accounting.ledger import Ledger
+from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
 from pytest_vdkprobe.metrics.recorder import Recorder
 from pytest_vdkprobe.observe.exposition import Exposition
 
@@ -65,6 +69,35 @@ def scrapes(times: int) -> None:
         print(f"scrape, {name}: median {statistics.median(took):.2f} ms, max {max(took):.2f} ms")
 
 
+def ledgers(events: int) -> None:
+    """How large the ledger of so many events gets, and how long it takes to open it again."""
+    taken, refused = SendResult(Outcome.ACKNOWLEDGED), SendResult(Outcome.REFUSED, "503")
+    for name, folding in (("only added to", False), ("begun anew", True)):
+        dice = random.Random(1)
+        largest = 0
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "ledger"
+            with Ledger.create(
+                path, run_id="01234567", profile="small", start_us=0, rate_per_s=1.0
+            ) as ledger:
+                for seq in range(events):
+                    ledger.intend(range(seq, seq + 1))
+                    ledger.settle([seq], [taken if dice.random() > 0.01 else refused], soon=True)
+                    if seq % 100 == 0:
+                        largest = max(largest, path.stat().st_size)
+                        if folding:
+                            ledger.fold()
+            took = []
+            for _ in range(3):
+                began = time.perf_counter()
+                Ledger.open(path).close()
+                took.append(time.perf_counter() - began)
+        print(
+            f"ledger of {events:,} events, {name}: at most {largest / 1e6:.2f} MB, "
+            f"opened in {statistics.median(took):.3f} s"
+        )
+
+
 def kills(times: int) -> None:
     """Each process counts on from where the one before was killed; what it has said is kept."""
     lost = went_down = 0
@@ -95,11 +128,14 @@ def main() -> int:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--scrapes", type=int, default=50)
+    parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--soak", type=float, default=60.0, metavar="SECONDS")
     parser.add_argument("--kills", type=int, default=500)
     known = parser.parse_args()
     if known.scrapes:
         scrapes(known.scrapes)
+    if known.events:
+        ledgers(known.events)
     grown = False
     if known.soak:
         found = soak(known.soak)
