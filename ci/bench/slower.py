@@ -91,7 +91,7 @@ def main() -> int:
             worst = min(worst, share)
             after = f"after {statistics.median(runs):g} runs (median)" if runs else ""
             print(f"  {before:>3} runs before, {name:<28} {share:>6.1%}  {after}", flush=True)
-    return int(rate > 1 or worst < 0.9)
+    return int(rate > 1 or worst < 0.8)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ LEAST_RATIO = 1.1
 LEAST_S = 0.01
 """Less than either is nothing that anybody would act on, however sure."""
 RESOLUTION_S = 0.001
-CLIP = 4.0
+CLIP = 3.5
 """How many of its usual deviations a duration counts at most, so that no hiccup decides alone."""
 OWN_SHARE = 0.25
 """What a step's own variance counts for, beside that which is usual among the steps. It is taken
