@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pytest_vdkprobe.accounting.account import reconcile
 from pytest_vdkprobe.accounting.ledger import Ledger
-from pytest_vdkprobe.accounting.outcomes import Outcome
-from pytest_vdkprobe.errors import LoginError, NoEvidence
+from pytest_vdkprobe.accounting.observation import Observation
+from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
+from pytest_vdkprobe.config.registry import place_of
+from pytest_vdkprobe.errors import LONGEST_VALUE, LoginError, NoEvidence, ProbeError
 from pytest_vdkprobe.routes.schedule import Schedule
 from pytest_vdkprobe.waiting import Deadline, wait_until
 
 if TYPE_CHECKING:
     from pytest_vdkprobe.accounting.account import Account
     from pytest_vdkprobe.accounting.expectation import Expectation
-    from pytest_vdkprobe.accounting.outcomes import SendResult
     from pytest_vdkprobe.accounting.profiles import Profile
     from pytest_vdkprobe.readers.reader import Reader
     from pytest_vdkprobe.routes.settings import RouteSettings
@@ -145,6 +146,8 @@ class Passage:
         # Whatever is not there when a look begins after the window has closed is lost.
         now_us = self._now_us()
         observation = self.reader.observe(expectation, deadline=deadline)
+        if not isinstance(observation, Observation):
+            raise _wrong_return(self.reader, "observe", observation, "an Observation")
         self.account = reconcile(expectation, observation, now_us=now_us)
         return self.account
 
@@ -240,6 +243,10 @@ class Passage:
         ]
         ledger.intend(seqs)
         results = self.target.send(records, deadline=deadline)
+        if not isinstance(results, list | tuple) or not all(
+            isinstance(result, SendResult) for result in results
+        ):
+            raise _wrong_return(self.target, "send", results, "a SendResult for each record")
         ledger.settle(seqs, results)
         last = results[-1]
         if last.login and last.outcome is Outcome.REFUSED and not ledger.acknowledged:
@@ -266,3 +273,14 @@ class Passage:
 
     def _now_us(self) -> int:
         return self._schedule.now_us if self._schedule is not None else Schedule.clock_us()
+
+
+def _wrong_return(end: object, method: str, value: object, expected: str) -> ProbeError:
+    """What to say of an end, a user's own, that returns what its method never may."""
+    kind = type(end)
+    return ProbeError(
+        f"{kind.__name__}.{method} returned what it may not.",
+        seen=repr(value)[:LONGEST_VALUE],
+        expected=expected,
+        to_try=f"correct it in {place_of(getattr(kind, method, kind))}",
+    )

@@ -206,3 +206,27 @@ def test_ledger_of_a_killed_passage_tells_what_was_sent(
     with Ledger.open(copy) as again:
         assert (len(again.sent), len(again.acknowledged)) == (50, 50)
         assert again.next_seq == 50
+
+
+@pytest.mark.parametrize("answer", [None, "acknowledged", [1] * 50, ["acknowledged"] * 50])
+def test_a_target_that_returns_no_results_is_named(
+    passage: Callable[..., Passage], answer: object
+) -> None:
+    class Wrong(Pipe):
+        def send(self, *_: object, **__: object) -> Any:
+            return answer
+
+    with pytest.raises(ProbeError, match=r"Wrong.send returned what it may not") as problem:
+        through(passage(Wrong()))
+    assert "a SendResult for each record" in str(problem.value)
+    assert f"{__file__}:" in str(problem.value)
+
+
+def test_a_reader_that_returns_no_observation_is_named(passage: Callable[..., Passage]) -> None:
+    class Wrong(Pipe):
+        def observe(self, *_: object, **__: object) -> Any:
+            return {"seen": 50}
+
+    with pytest.raises(ProbeError, match=r"Wrong.observe returned what it may not") as problem:
+        through(passage(Wrong()))
+    assert "{'seen': 50}" in str(problem.value)
