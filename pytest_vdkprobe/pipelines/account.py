@@ -35,6 +35,8 @@ class Seen(NamedTuple):
     error: str | None
     at_us: int
     """When it came there."""
+    took_s: float | None = None
+    """How long the website took, as is said there."""
 
     @property
     def said(self) -> tuple[int | None, bool | None, str | None]:
@@ -173,6 +175,15 @@ def reconcile(
         one.id: f"says {_tell(one.said)}, its message {_tell(sent[one.id].said)}"
         for one in rows
         if one.id in sent and one.said != sent[one.id].said
+    }
+    # Of a check that was made twice, either message may have become the row.
+    took: dict[Id, set[float | None]] = {}
+    for one in messages:
+        took.setdefault(one.id, set()).add(one.took_s)
+    altered |= {
+        one.id: f"says that the website took {one.took_s} s, its message {sent[one.id].took_s} s"
+        for one in rows
+        if one.id in took and one.took_s not in took[one.id] and one.id not in altered
     }
     kept_at = {one.id: one.at_us for one in rows}
     hop_row = _hop(

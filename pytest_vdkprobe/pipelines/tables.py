@@ -124,7 +124,7 @@ class Tables:
             found = self._database.run(
                 "select amm_site, (extract(epoch from amm_checked_at) * 1000000)::bigint,"  # noqa: S608 - quoted
                 " amd_response_code, amm_regexp_found, amm_error,"
-                " (extract(epoch from amm_stored_at) * 1000000)::bigint"
+                " (extract(epoch from amm_stored_at) * 1000000)::bigint, amd_response_time"
                 f" from {self._home}.availability_monitor_metrics"
                 " where amm_checked_at >= timestamptz 'epoch' + ? * interval '1 microsecond'"
                 " and (? or amm_site = any(?::bigint[]))",
@@ -140,8 +140,8 @@ class Tables:
                 return None
             raise finding("The rows can't be read", exc, self._database, key="database") from exc
         return [
-            Seen(Id(int(site), int(slot)), code, match, error, int(stored))
-            for site, slot, code, match, error, stored in found
+            Seen(Id(int(site), int(slot)), code, match, error, int(stored), took_s)
+            for site, slot, code, match, error, stored, took_s in found
         ]
 
     def require_answer(self) -> None:

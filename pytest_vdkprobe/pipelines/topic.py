@@ -35,6 +35,7 @@ class _Message(msgspec.Struct):
     returned_code: int | None
     regexp: bool | None
     error: str | None = None
+    response_time: float | None = None
 
 
 _decode = msgspec.json.Decoder(_Message).decode
@@ -143,6 +144,7 @@ class Topic:
                     message.regexp,
                     message.error,
                     record.timestamp * 1000,
+                    message.response_time,
                 )
             )
 
