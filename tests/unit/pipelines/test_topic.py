@@ -16,7 +16,8 @@ class Gone:
     def __init__(self) -> None:
         self.polls = 0
 
-    def end_offsets(self, parts: list[Any]) -> dict[Any, int]:
+    def end_offsets(self, parts: list[Any], timeout_ms: int | None = None) -> dict[Any, int]:
+        assert timeout_ms, "it would wait for ever"
         return dict.fromkeys(parts, 5)
 
     def position(self, _part: Any, timeout_ms: int | None = None) -> int | None:
