@@ -9,6 +9,7 @@ left.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,10 @@ NOWHERE = {"3F000", "3D000", "CATALOG_NOT_FOUND", "SCHEMA_NOT_FOUND", "MISSING_S
 NO_COMMENTS = "NOT_SUPPORTED"
 TOLD_BY = "told_by"
 """In a lease's `where`: by what the object is told, where that is not the mark in its comment."""
+
+
+BOUNDED = {"run_id": 64, "digest": 32}
+"""Columns whose texts are never longer, so that a bounded type carries them as well."""
 
 
 class LeasedTable:
@@ -182,7 +187,7 @@ class OwnTable:
             seen, _ = found.get(name, (None, False))
             if seen in coarse:
                 self.losses = MICROSECONDS
-            elif seen not in fitting:
+            elif seen not in fitting and not _long_enough(name, seen or ""):
                 wrong.append(f"{name} is {seen or 'missing'}, and must be {fitting[0]}")
         if writing:
             wrong += [
@@ -194,7 +199,7 @@ class OwnTable:
             raise ConfigError(
                 f"The table {self.name} in {engine.name} has other columns than its records.",
                 key=f"{self._key}.table",
-                value="\n".join(wrong),
+                value="; ".join(wrong),
                 expected=", ".join(
                     f"{name} {engine.types[kind][0]}" for name, kind in wanted.items()
                 ),
@@ -227,6 +232,11 @@ class OwnTable:
 
     def _finding(self, what: str, exc: SqlError) -> ProbeError | PlatformFailure:
         return finding(what, exc, self._database, key=f"{self._key}.table")
+
+
+def _long_enough(name: str, kind: str) -> bool:
+    bound = re.fullmatch(r"(?:character varying|varchar)\((\d+)\)", kind)
+    return bound is not None and int(bound[1]) >= BOUNDED.get(name, int(bound[1]) + 1)
 
 
 def drop_table(database: Database, name: Name, *, lease: Lease | None, kind: str = "table") -> bool:

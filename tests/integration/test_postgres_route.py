@@ -13,7 +13,7 @@ from pytest_vdkprobe.accounting.expectation import Expectation
 from pytest_vdkprobe.accounting.outcomes import Outcome
 from pytest_vdkprobe.accounting.profiles import Profile, profile
 from pytest_vdkprobe.connections.postgres import PostgresConnection, PostgresDatabase
-from pytest_vdkprobe.errors import PlatformFailure
+from pytest_vdkprobe.errors import ConfigError, PlatformFailure
 from pytest_vdkprobe.leases import LeaseStore
 from pytest_vdkprobe.waiting import Deadline
 from tests.integration.route_faults import FAULTS, Fault, by_name, check, passage
@@ -70,6 +70,24 @@ def test_lock_of_somebody_else_is_the_platforms_failure(place: PostgresPlace) ->
             holder.close()
             target.remove()
     assert "hold a lock" in str(failure.value)
+
+
+def test_bounded_texts_will_do_where_they_are_long_enough(place: PostgresPlace) -> None:
+    small = profile("small")
+    others = "seq bigint, sent_at_us bigint, body text, n bigint, word text"
+    for run_id, digest, wrong in ((64, 32, ""), (64, 31, "digest is"), (10, 32, "run_id is")):
+        place.sql(
+            f"create table {{table}} (run_id varchar({run_id}), digest varchar({digest}), {others})"
+        )
+        try:
+            with place.target(create=False) as target:
+                if wrong:
+                    with pytest.raises(ConfigError, match=wrong):
+                        target.prepare(small.columns)
+                else:
+                    target.prepare(small.columns)
+        finally:
+            place.sql("drop table {table}")
 
 
 def test_user_who_may_read_and_not_insert_is_told_apart(place: PostgresPlace) -> None:
