@@ -37,6 +37,8 @@ WRITE_LIMIT_S = 30.0
 RETRY_S = 0.5
 COMMIT_LIMIT_MS = 3000
 CLOSE_LIMIT_MS = 5000
+METADATA_MS = 5000
+"""How soon a topic that was made anew is noticed, at the latest."""
 LAST_TRY_S = 10.0
 """How long an end in order waits for a database that is away."""
 TELL_EVERY = 60
@@ -102,6 +104,7 @@ class Consumer:
         )
         self._rows = Rows(settings.database.schema)
         self._dead_letters = DeadLetters(settings.kafka, self._clients)
+        self._topic_id: object = None
         self._held: dict[Any, list[Any]] = {}
         """Messages that are not committed yet, by partition."""
 
@@ -115,6 +118,7 @@ class Consumer:
             session_timeout_ms=int(kafka.session_timeout_s * 1000),
             heartbeat_interval_ms=int(kafka.session_timeout_s * 1000 / 4),
             max_partition_fetch_bytes=4 * 1024 * 1024,
+            metadata_max_age_ms=METADATA_MS,
         )
         try:
             self._require_topic(consumer)
@@ -149,8 +153,9 @@ class Consumer:
         idle = Deadline.after(START_LIMIT_S + self._settings.kafka.session_timeout_s)
         while not stop.wanted:
             self._fetch(consumer)
+            anew = self._begin_anew_with_the_topic(consumer)
             if self._held:
-                self._settle(consumer, stop)
+                self._settle(consumer, stop, commit=not anew)
             assigned = consumer.assignment()
             if once and assigned:
                 ends = ends if ends and assigned <= ends.keys() else self._ends(consumer, assigned)
@@ -159,6 +164,23 @@ class Consumer:
             if once and not assigned and idle.expired:
                 _log.info("all partitions are other consumers': there is nothing to do")
                 return
+
+    def _begin_anew_with_the_topic(self, consumer: KafkaConsumer) -> bool:
+        """Where the topic was deleted and made again, how far we were in the old one says nothing:
+        go to the beginning, and tell that offsets of what is held are not to be committed.
+
+        What comes twice by that changes nothing. (kafka-python keeps the id to itself.)
+        """
+        found = consumer._cluster.topic_id(self._settings.kafka.topic)
+        if found is None or found == self._topic_id:
+            return False
+        known, self._topic_id = self._topic_id, found
+        if known is None:
+            return False
+        _log.warning("the topic was made anew, and is read from its beginning")
+        if assigned := consumer.assignment():
+            consumer.seek_to_beginning(*assigned)
+        return True
 
     def _ends(self, consumer: KafkaConsumer, assigned: set[Any]) -> dict[Any, int] | None:
         """Where the partitions end now; None while the brokers do not say."""
@@ -188,7 +210,7 @@ class Consumer:
         for partition, records in found.items():
             self._held.setdefault(partition, []).extend(records)
 
-    def _settle(self, consumer: KafkaConsumer, stop: Stop) -> None:
+    def _settle(self, consumer: KafkaConsumer, stop: Stop, *, commit: bool) -> None:
         """See what is held kept, and then committed; or leave it to whoever comes after."""
         batch = _Batch()
         for records in self._held.values():
@@ -201,7 +223,9 @@ class Consumer:
                 to_try="nothing is lost: they are not committed, and will be delivered again",
             )
         self.account.messages += sum(map(len, self._held.values()))
-        self._commit(consumer)
+        if commit:
+            self._commit(consumer)
+        self._held.clear()
 
     def _keep_in_the_end(self, consumer: KafkaConsumer, batch: _Batch, stop: Stop) -> bool:
         """Keep it, however often it takes; False when the end is wanted and a server away."""

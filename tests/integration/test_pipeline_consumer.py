@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_vdkprobe.connections.kafka_topics import remove_topic
 from pytest_vdkprobe.pipeline.message import encoded
 from pytest_vdkprobe.waiting import Deadline, wait_until
 from tests.integration.gate import Gate
@@ -143,3 +144,24 @@ def test_a_database_that_is_away_costs_a_pause_and_no_row(
     bench.write()
     assert len(bench.rows()) == 800
     assert bench.run("start-consumer", "--once").account["messages"] == 0
+
+
+def test_a_topic_that_is_made_anew_is_read_from_its_beginning(bench: Bench) -> None:
+    consumer = bench.start("start-consumer", "--duration", "300")
+    try:
+        bench.send(*checks(500))
+        wait_for_rows(bench, 500)
+        # Frozen, it sees the new topic only when that is longer than the old one was.
+        consumer.send_signal(signal.SIGSTOP)
+        remove_topic(bench.clients, bench.topic)
+        bench.configure()
+        bench.send(*checks(3000, first=500))
+        consumer.send_signal(signal.SIGCONT)
+        wait_for_rows(bench, 3500)
+        consumer.send_signal(signal.SIGTERM)
+        consumer.communicate(timeout=60)
+        assert consumer.returncode == 0
+    finally:
+        consumer.kill()
+        consumer.communicate()
+    assert len(bench.rows()) == 3500
