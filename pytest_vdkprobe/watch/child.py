@@ -58,6 +58,8 @@ class Child:
         self._lasting: dict[str, Any] = {}
         self._folder = Path(told["folder"])
         self._ending = False
+        self._results: Results | None = None
+        """What has come of the round that goes on."""
 
     @property
     def scenario(self) -> str | None:
@@ -109,6 +111,12 @@ class Child:
             self._round(session, command["round"])
         return True
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """What a step has come to is part of its round."""
+        if self._results is not None:
+            self._results.pytest_runtest_logreport(report)
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
         """What has lasted over the rounds ends with them."""
@@ -130,16 +138,13 @@ class Child:
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _round(self, session: pytest.Session, number: int) -> None:
-        run, manager = self._run, session.config.pluginmanager
+        run = self._run
         run_id = secrets.token_hex(4)
         run.begin_round(run_id, self._reports() / run_id)
         self._runner.begin_round()
-        results = Results(run, session.config)
-        manager.register(results, "vdkprobe-results")
-        try:
-            _run_again(session)
-        finally:
-            manager.unregister(results)
+        # Not registered: pytest keeps each plugin that ever was, and so each round's reports.
+        self._results = results = Results(run, session.config)
+        _run_again(session)
         sweep_into(results)
         checks = _checks(results, str(self.scenario))
         if self._metrics is not None:

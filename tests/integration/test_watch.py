@@ -298,6 +298,28 @@ reader = { kind = "file", path = "in-{run}.json" }
     assert "events.0.target.create" in watch.output
 
 
+def test_nothing_of_a_round_is_kept_after_the_next(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    (tmp_path / "conftest.py").write_text(
+        """
+import gc
+
+def pytest_vdkprobe_step_finished(config, step):
+    from pytest_vdkprobe.journeys.results import Results
+
+    gc.collect()
+    alive = sum(type(one) is Results for one in gc.get_objects())
+    with open("alive.txt", "a") as file:
+        file.write(f"{alive}\\n")
+"""
+    )
+    with Watch(tmp_path, "--vdk-watch", "--", "test_mine.py") as watch:
+        alive = tmp_path / "alive.txt"
+        watch.wait("rounds", lambda: alive.exists() and alive.read_text().count("\n") > 6)
+        assert watch.end() == 0
+    assert max(map(int, alive.read_text().split())) <= 2
+
+
 def test_metrics_are_given_to_hooks_while_the_watch_goes_on_and_at_its_end(tmp_path: Path) -> None:
     prepare(tmp_path)
     with (tmp_path / "platform.toml").open("a") as file:
