@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
+from hdrh.histogram import HdrHistogram
 
 from pytest_vdkprobe.accounting.latency import Latency
 
@@ -24,3 +27,16 @@ def test_without_any_there_is_nothing_to_tell_and_clocks_that_differ_count_as_0(
     latency.add([-5])
     assert latency.at(100) == 0.0
     assert len(latency) == 1
+
+
+@pytest.mark.parametrize("spread", [3, 5, 8, 10])
+def test_percentiles_are_those_of_hdrhistogram(spread: int) -> None:
+    chance = random.Random(spread)
+    latency, known = Latency(), HdrHistogram(1, 24 * 3600 * 1_000_000, 3)
+    for _ in range(3):
+        durations = [round(10 ** chance.uniform(0, spread)) for _ in range(500)]
+        latency.add(durations)
+        for us in durations:
+            known.record_value(us)
+    for percentile in (0.1, 1, 25, 50, 90, 99, 99.9):
+        assert latency.at(percentile) == known.get_value_at_percentile(percentile) / 1e6
