@@ -34,7 +34,7 @@ class Latency:
         durations_us = list(durations_us)
         self._longest_us = max(self._longest_us, max(durations_us, default=0))
         self._counts.update(
-            max(us, 0) if us < EXACT_BELOW else us >> (shift := _shift(us)) << shift
+            us if us < EXACT_BELOW else us >> (shift := us.bit_length() - PRECISION_BITS) << shift
             for us in durations_us
         )
 
@@ -50,7 +50,8 @@ class Latency:
             wanted -= self._counts[us]
             if wanted <= 0:
                 # The highest value of the bucket, as HdrHistogram has it.
-                return (us + (1 << _shift(us)) - 1) / 1e6
+                shift = max(0, us.bit_length() - PRECISION_BITS)
+                return max(0, us + (1 << shift) - 1) / 1e6
         return 0.0
 
     def to_dict(self) -> dict[str, float]:
@@ -58,8 +59,3 @@ class Latency:
         if not len(self):
             return {}
         return {name: self.at(percentile) for name, percentile in QUANTILES.items()}
-
-
-def _shift(us: int) -> int:
-    """How many of its last bits its bucket does not tell."""
-    return max(0, us.bit_length() - PRECISION_BITS)
