@@ -38,8 +38,8 @@ class Pace:
     """From `start()` to `close()`; `open_worker` makes one, on the schedule's thread.
 
     `begin` is told of each slot before it is handed over, on the schedule's thread; where it says
-    False the slot is missed. With `limit`
-    there are so many slots and none is missed: one that finds `at_once` under way waits.
+    False the slot is missed. With `limit` there are so many slots and none is missed: one that
+    finds `at_once` under way waits.
     """
 
     def __init__(
