@@ -182,7 +182,10 @@ class PostgresDatabase:
             lost = self._open is None or bool(self._open.closed)
             if lost:
                 self._drop()
-            raise sql_error(exc, lost=lost) from exc
+            # Rolling back on a lost connection raises too, and hides what the server said.
+            hidden = exc.__context__ if isinstance(exc, psycopg2.InterfaceError) else None
+            told = hidden if isinstance(hidden, psycopg2.Error) else exc
+            raise sql_error(told, lost=lost) from told
         except BaseException:
             # Left in the middle: the connection may still be at it.
             self._drop()
