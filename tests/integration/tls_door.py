@@ -6,6 +6,7 @@ its checks; the server's is Python's ssl, and what passes goes to the real serve
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import threading
@@ -55,23 +56,27 @@ def _let_in(guest: socket.socket, context: ssl.SSLContext, behind: tuple[str, in
         if guest.recv(8, socket.MSG_WAITALL) != SSL_REQUEST:
             return
         guest.sendall(b"S")
-        try:
-            with (
-                context.wrap_socket(guest, server_side=True) as inside,
-                socket.create_connection(behind) as server,
-            ):
-                answers = threading.Thread(target=_pass_on, args=(server, inside), daemon=True)
-                answers.start()
-                _pass_on(inside, server)
-                with suppress(OSError):
-                    server.shutdown(socket.SHUT_RDWR)
-                answers.join(PATIENCE_S)
-        except OSError:
-            # The guest did not like our certificate, or went away.
-            return
+        # An error is a guest that did not like our certificate, or went away.
+        with (
+            suppress(OSError),
+            context.wrap_socket(guest, server_side=True) as inside,
+            socket.create_connection(behind) as server,
+        ):
+            _pass_on(inside, server)
 
 
-def _pass_on(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(BUFFER):
-            sink.sendall(data)
+def _pass_on(inside: ssl.SSLSocket, server: socket.socket) -> None:
+    """Both ways, until one side ends. In one thread: OpenSSL's connections are not for two."""
+    while True:
+        ready, _, _ = select.select([inside, server], [], [])
+        for source, sink in ((inside, server), (server, inside)):
+            if source not in ready:
+                continue
+            more = True
+            while more:
+                data = source.recv(BUFFER)
+                if not data:
+                    return
+                sink.sendall(data)
+                # What was decrypted already makes no socket ready.
+                more = source is inside and inside.pending() > 0
