@@ -40,6 +40,8 @@ LAST_WORD_S = 0.5
 """A call that begins with less time than this gets this much: a wait's last poll comes exactly at
 its deadline, and must be able to say what it saw. All ends within a second of the deadline."""
 
+GRACE_S = 1.0
+"""How much longer than its call a socket may wait: who waits beside it says better what hung."""
 HUNG = {
     "resolving the name": Reason.NAME,
     "connecting": Reason.UNREACHABLE,
@@ -218,8 +220,8 @@ class Transport:
                 prepared,
                 stream=True,
                 timeout=(
-                    min(settings.connect_timeout_s, attempts.limit_s),
-                    min(settings.read_timeout_s, attempts.limit_s),
+                    min(settings.connect_timeout_s, attempts.limit_s + GRACE_S),
+                    min(settings.read_timeout_s, attempts.limit_s + GRACE_S),
                 ),
                 **self._surroundings_of(request.url),  # type: ignore[arg-type]  # as requests made it
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 import time
@@ -75,8 +74,7 @@ def endpoint() -> Iterator[Endpoint]:
         (500, Outcome.UNKNOWN, "500 Internal Server Error"),
         (503, Outcome.UNKNOWN, "503 Service Unavailable"),
         ("cut", Outcome.UNKNOWN, "cut"),
-        # By whichever of two limits sees it first.
-        ("hang", Outcome.UNKNOWN, "given up|no answer came in time"),
+        ("hang", Outcome.UNKNOWN, "given up"),
         ("drip", Outcome.UNKNOWN, "given up"),
     ],
     ids=str,
@@ -87,7 +85,7 @@ def test_an_answer_decides_the_outcome(
     endpoint.answers = [answer]
     results = sent(endpoint, limit_s=1.5)
     assert {result.outcome for result in results} == {outcome}
-    assert re.search(said, results[0].reason)
+    assert said in results[0].reason
     # Once, whatever was answered.
     assert len(endpoint.requests) == 1
 
