@@ -132,9 +132,11 @@ def pytest_configure(config):
     Run.may_have_leases = True
 """,
     )
-    run = start(probe, "-n1", body="pause(2)")
+    # A worker has no signal; its step goes on until the controller had one.
+    run = start(probe, "-n1", body="while not Path('signalled').exists(): pause(0.05)")
     run.wait_for("hanging")
     run.process.send_signal(signal.SIGTERM)
+    (run.folder / "signalled").touch()
     code, output = run.end()
     assert code == pytest.ExitCode.INTERRUPTED
     assert "swept job x" in output
