@@ -75,7 +75,7 @@ def test_a_signal_stops_the_step_and_lets_the_cleanup_run(probe: Probe, number: 
     run.wait_for("hanging")
     run.process.send_signal(number)
     code, output = run.end()
-    assert code == pytest.ExitCode.INTERRUPTED
+    assert code == pytest.ExitCode.INTERRUPTED, output
     assert (run.folder / "cleaned").exists()
     assert "went on" not in output
     assert "interrupted in mine[hello-platform]::hang  step 1 of 2, after" in output
@@ -92,7 +92,7 @@ def test_sigterm_while_something_is_cleaned_up_waits_for_it(probe: Probe) -> Non
     run.process.send_signal(signal.SIGTERM)
     (run.folder / "signalled").touch()
     code, output = run.end()
-    assert code == pytest.ExitCode.INTERRUPTED
+    assert code == pytest.ExitCode.INTERRUPTED, output
     assert (run.folder / "cleaned").exists()
     assert "stopped by SIGTERM" in output
 
@@ -116,7 +116,7 @@ def test_the_end_of_the_grace_time_ends_a_cleanup_that_hangs(probe: Probe) -> No
     run.process.send_signal(signal.SIGTERM)
     code, output = run.end()
     assert time.monotonic() - started < 5
-    assert code == pytest.ExitCode.INTERRUPTED
+    assert code == pytest.ExitCode.INTERRUPTED, output
     assert "cleanup did not end within 0.5 s" in output
 
 
@@ -138,7 +138,7 @@ def pytest_configure(config):
     run.process.send_signal(signal.SIGTERM)
     (run.folder / "signalled").touch()
     code, output = run.end()
-    assert code == pytest.ExitCode.INTERRUPTED
+    assert code == pytest.ExitCode.INTERRUPTED, output
     assert "swept job x" in output
     with pytest.raises(ProcessLookupError):
         os.killpg(run.process.pid, 0)
