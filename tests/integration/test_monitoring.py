@@ -8,6 +8,7 @@ import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,21 @@ def test_record(vdk_step, vdk_metrics):
 """
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
+@contextmanager
+def held_port() -> Iterator[int]:
+    """A port that the system gives to nobody else, and on which a program of ours may listen."""
+    with socket.socket() as held:
+        # As Go's listeners have it: two that want so may share a port while one of them listens.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port that is held for as long as the test runs."""
+    with held_port() as held:
+        yield held
 
 
 def promtool(*args: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
@@ -82,13 +95,14 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Watch, P
     """A watch that records something of everything, and Prometheus that scrapes it."""
     folder = tmp_path_factory.mktemp("watched")
     prepare(folder, RECORDING, more="interval_s = 0.5")
-    port = free_port()
-    # The last --vdk-metrics-port counts.
-    args = ["--vdk-watch", f"--vdk-metrics-port={port}", "test_mine.py"]
     with (
-        Watch(folder, *args) as watch,
+        held_port() as port,
+        Watch(folder, "--vdk-watch", "--", "test_mine.py") as watch,
         Prometheus(
-            folder / "prometheus", port=free_port(), targets=[f"127.0.0.1:{port}"], every="1s"
+            folder / "prometheus",
+            port=port,
+            targets=[f"127.0.0.1:{port_of(watch)}"],
+            every="1s",
         ) as prometheus,
     ):
         watch.wait_for("PASS")
@@ -100,6 +114,14 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Watch, P
             deadline=Deadline.after(PATIENCE_S),
         )
         yield watch, prometheus
+
+
+def port_of(watch: Watch) -> int:
+    """Where its metrics are."""
+    watch.wait_for("/metrics")
+    found = re.search(r"http://[^:]+:(\d+)/metrics", watch.output)
+    assert found
+    return int(found[1])
 
 
 def test_every_query_of_every_dashboard_returns_series(
@@ -132,9 +154,8 @@ def test_the_rules_work_on_what_is_really_exported(watched: tuple[Watch, Prometh
 
 def test_promtool_has_nothing_against_the_metrics(watched: tuple[Watch, Prometheus]) -> None:
     watch, _ = watched
-    found = re.search(r"http://[^:]+:(\d+)/metrics", watch.output)
-    assert found
-    with urllib.request.urlopen(f"http://127.0.0.1:{found[1]}/metrics", timeout=30) as answer:
+    url = f"http://127.0.0.1:{port_of(watch)}/metrics"
+    with urllib.request.urlopen(url, timeout=30) as answer:
         text = answer.read()
     checked = promtool("check", "metrics", given=text)
     objections = (checked.stdout + checked.stderr).decode().splitlines()
@@ -144,7 +165,7 @@ def test_promtool_has_nothing_against_the_metrics(watched: tuple[Watch, Promethe
 
 
 def test_a_pushgateway_has_the_group_while_the_watch_goes_on_and_no_longer(
-    tmp_path: Path,
+    tmp_path: Path, port: int
 ) -> None:
     prepare(
         tmp_path,
@@ -152,7 +173,6 @@ def test_a_pushgateway_has_the_group_while_the_watch_goes_on_and_no_longer(
         more="interval_s = 0.5\n[metrics]\nevery_s = 0.5\n"
         'remove_at_end = true\ngrouping = { instance = "blue" }',
     )
-    port = free_port()
     url = f"http://127.0.0.1:{port}"
 
     def pushed() -> str:
