@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vdkprobe.history import runs
+from pytest_vdkprobe.history import recorder, runs
 from pytest_vdkprobe.history.comparison import Comparison
 from pytest_vdkprobe.history.files import of_text
 from pytest_vdkprobe.history.looking_back import look_back
@@ -26,6 +26,12 @@ from tests.unit.history.test_recorder import require_nothing_loaded
 PIPELINE = "control.example.org/platform"
 JOURNEY = "heartbeat[hello-platform]"
 STEPS = ("create", "run", "delete")
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine may be busy."""
+    monkeypatch.setattr(recorder, "PATIENCE_S", 60.0)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
