@@ -52,13 +52,12 @@ def _serve(listening: socket.socket, context: ssl.SSLContext, behind: tuple[str,
 
 
 def _let_in(guest: socket.socket, context: ssl.SSLContext, behind: tuple[str, int]) -> None:
-    with guest:
+    # An error is a guest that did not like our certificate, or went away.
+    with guest, suppress(OSError):
         if guest.recv(8, socket.MSG_WAITALL) != SSL_REQUEST:
             return
         guest.sendall(b"S")
-        # An error is a guest that did not like our certificate, or went away.
         with (
-            suppress(OSError),
             context.wrap_socket(guest, server_side=True) as inside,
             socket.create_connection(behind) as server,
         ):
