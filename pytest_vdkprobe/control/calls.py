@@ -40,6 +40,8 @@ DONE = frozenset({200, 201, 202, 204})
 
 NO_EFFECT_YET = frozenset({502, 503, 504})
 """After these, and after a cut connection, nobody knows whether a command was carried out."""
+WITHOUT_DOUBT = frozenset({Reason.TOO_BIG, Reason.PACKING, Reason.NOT_BEGUN})
+"""Why a call has no usable answer although its effect is known."""
 
 FIRST_REPEAT_PAUSE_S = 0.1
 
@@ -256,18 +258,20 @@ class Caller:
         host = urlsplit(request.url).netloc.rpartition("@")[2]
         path = urlsplit(request.url).path
         if reason in {Reason.LOCAL, Reason.INVALID} or not answered:
+            silent = "was not asked" if reason is Reason.NOT_BEGUN else "gives no answer"
             return TransportError(
-                f"{host} gives no answer: {error.text}.",
+                f"{host} {silent}: {error.text}.",
                 checked=checked(request.method, request.url, request.op_id),
                 to_try=reason.to_try,
             )
+        silent = "was not sent" if reason is Reason.NOT_BEGUN else "has no answer"
         return ServiceFailure(
-            f"{request.method} {path} has no answer: {error.text}.",
+            f"{request.method} {path} {silent}: {error.text}.",
             method=request.method,
             url=request.url,
             op_id=request.op_id,
             seen=f"{host} did answer earlier in this run",
-            ambiguous=not request.may_repeat and reason not in {Reason.TOO_BIG, Reason.PACKING},
+            ambiguous=not request.may_repeat and reason not in WITHOUT_DOUBT,
             to_try=reason.to_try,
         )
 

@@ -30,6 +30,7 @@ class Reason(Enum):
     LOCAL = (False, "this machine is short of something: files, memory or ports")
     INVALID = (False, "check the address and the headers that are added to calls")
     TIMEOUT = (True, "the service hangs or is overloaded: look at its load and its database")
+    NOT_BEGUN = (False, "slow answers before it took the time, or this machine, if it is busy")
     CUT = (True, "the service or a proxy before it fell over: look at restarts and their logs")
     GARBLED = (True, "is there an HTTP server at this address?")
     TOO_BIG = (True, "look at what the service sends, and who asked for it")

@@ -190,7 +190,7 @@ class Transport:
         if end is not None and end.remaining_s() < limit_s:
             limit_s, cut_by = end.remaining_s(), end.name
         if limit_s <= 0:
-            return None, Unanswered(Reason.TIMEOUT, f"its time was up before it began ({cut_by})")
+            return None, Unanswered(Reason.NOT_BEGUN, f"its time was up before it began ({cut_by})")
         attempts.made += 1
         attempts.limit_s = limit_s
         try:

@@ -14,6 +14,7 @@ import trustme
 from pytest_vdkprobe.control.auth import NoAuth
 from pytest_vdkprobe.control.client import ControlClient
 from pytest_vdkprobe.control.errors import NotAControlService, ServiceFailure
+from pytest_vdkprobe.control.models import DataJob
 from pytest_vdkprobe.control.settings import ControlSettings
 from pytest_vdkprobe.errors import ConfigError, TransportError
 from pytest_vdkprobe.secrets import Secret
@@ -191,7 +192,22 @@ def test_long_after_its_deadline_a_step_makes_no_calls(serve: Serve, connect: Ma
     client.deadline = Deadline(time.monotonic() - 5.0, "step's limit")
     with pytest.raises(ServiceFailure, match=r"time was up before it began \(step's limit\)"):
         client.info()
+    with pytest.raises(ServiceFailure, match="was not sent") as unsent:
+        client.create_job(DataJob(job_name="any"))
+    assert not unsent.value.ambiguous
+    assert "this machine, if it is busy" in str(unsent.value.to_try)
     assert len(fake.asked) == 1
+
+
+def test_a_service_that_there_was_no_time_to_ask_is_not_blamed(
+    serve: Serve, connect: MakeClient
+) -> None:
+    fake = serve(info)
+    client = connect(fake)
+    client.deadline = Deadline(time.monotonic() - 5.0, "step's limit")
+    with pytest.raises(TransportError, match="was not asked: its time was up before it began"):
+        client.info()
+    assert fake.asked == []
 
 
 # Never reached, or gone
