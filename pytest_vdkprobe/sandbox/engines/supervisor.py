@@ -68,6 +68,11 @@ class Slot:
         return self._engine.address
 
     @property
+    def settled(self) -> bool:
+        """Whether it came up, or was seen not to."""
+        return self._settled.is_set()
+
+    @property
     def worked(self) -> bool:
         """Whether it ever came up."""
         return self._settled.is_set() and self._trouble is None
@@ -227,12 +232,16 @@ class Supervisor:
         slot.restart()
 
     def _addresses(self, names: tuple[str, ...], tell: Tell) -> Addresses:
-        """Of these engines and of all others that run; new ones come up side by side."""
+        """Of these engines, new ones side by side; without names, of those that are up by now.
+
+        Who asks for none in particular is not to wait for one that somebody else has start.
+        """
         with self._lock:
             for name in names:
                 if name not in self._slots and not self._stopping.is_set():
                     self._slots[name] = Slot(engine_class(name)(), self._stopping)
-            wanted = {name: self._slots[name] for name in names or self._slots}
+            up = [name for name, slot in self._slots.items() if slot.settled]
+            wanted = {name: self._slots[name] for name in names or up}
         return Addresses(**{name: slot.address(tell) for name, slot in wanted.items()})
 
 
