@@ -11,8 +11,10 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+import threading
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -34,6 +36,7 @@ OAUTHBEARER = "OAUTHBEARER"
 RECONNECT_FIRST_MS = 100
 RECONNECT_LONGEST_MS = 2000
 """kafka-python's own half minute would outlast a broker's restart and the wait for late records."""
+_loading = threading.Lock()
 
 
 class KafkaTls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -136,10 +139,17 @@ def host_and_port(server: str) -> tuple[str, int]:
 
 
 def driver() -> Any:
-    """kafka-python, with `errors`; loaded when first asked for.
+    """kafka-python, with `errors`; loaded when first asked for."""
+    with _loading:
+        return _load()
 
-    It reads its own files in a way that Python 3.11 and 3.12 call deprecated, which must not end a
-    run that makes errors of warnings.
+
+@cache
+def _load() -> Any:
+    """It reads its own files in a way that Python 3.11 and 3.12 call deprecated, which must not end
+    a run that makes errors of warnings.
+
+    Once, and in one thread: two that change the filters of warnings at a time mix them up.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
