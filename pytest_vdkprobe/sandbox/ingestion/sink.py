@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from pytest_vdkprobe.connections.kafka_sockets import direct
+from pytest_vdkprobe.connections.kafka_sockets import Unopened, direct
 from pytest_vdkprobe.sandbox.engines.addresses import Address
 from pytest_vdkprobe.sandbox.ingestion.bodies import TABLE, Row, parsed
 from pytest_vdkprobe.sandbox.ingestion.engines import Engines
@@ -74,18 +74,21 @@ class Sink:
         load_driver()
         from kafka import KafkaConsumer  # noqa: PLC0415 - loaded by now
 
-        consumer = KafkaConsumer(
-            bootstrap_servers=kafka.endpoint,
-            client_id=f"vdkprobe-{self.prefix}sink",
-            group_id=f"vdkprobe-{self.prefix}sink",
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-            allow_auto_create_topics=False,
-            max_poll_records=LONGEST_BATCH,
-            max_partition_fetch_bytes=FETCH_BYTES,
-            bootstrap_timeout_ms=CALL_LIMIT_MS,
-            proxy_url=direct(),
-        )
+        with Unopened() as client:
+            consumer = KafkaConsumer(
+                bootstrap_servers=kafka.endpoint,
+                client_id=f"vdkprobe-{self.prefix}sink",
+                group_id=f"vdkprobe-{self.prefix}sink",
+                auto_offset_reset="earliest",
+                enable_auto_commit=False,
+                allow_auto_create_topics=False,
+                max_poll_records=LONGEST_BATCH,
+                max_partition_fetch_bytes=FETCH_BYTES,
+                bootstrap_timeout_ms=CALL_LIMIT_MS,
+                proxy_url=direct(),
+                kafka_client=client.make,
+            )
+            client.opened()
         try:
             while not self._stopping.is_set():
                 self._follow_topics(consumer)

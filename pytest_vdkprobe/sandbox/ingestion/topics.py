@@ -95,16 +95,19 @@ class Topics:
                     **where, request_timeout_ms=CALL_LIMIT_MS, kafka_client=client.make
                 )
                 client.opened()
-            self._producer = KafkaProducer(
-                **where,
-                acks="all",
-                linger_ms=LINGER_MS,
-                batch_size=BATCH_BYTES,
-                max_request_size=LARGEST_MESSAGE_BYTES,
-                max_block_ms=CALL_LIMIT_MS,
-                delivery_timeout_ms=int(DELIVERY_LIMIT_S * 1000),
-                request_timeout_ms=CALL_LIMIT_MS,
-            )
+            with Unopened() as client:
+                self._producer = KafkaProducer(
+                    **where,
+                    acks="all",
+                    linger_ms=LINGER_MS,
+                    batch_size=BATCH_BYTES,
+                    max_request_size=LARGEST_MESSAGE_BYTES,
+                    max_block_ms=CALL_LIMIT_MS,
+                    delivery_timeout_ms=int(DELIVERY_LIMIT_S * 1000),
+                    request_timeout_ms=CALL_LIMIT_MS,
+                    kafka_client=client.make,
+                )
+                client.opened()
         if topic not in self._admin.list_topics():
             wanted = {
                 "num_partitions": 1,
