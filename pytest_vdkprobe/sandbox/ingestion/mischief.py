@@ -155,7 +155,8 @@ class Mischief:
             if self._closed:
                 return
             self._timers.add(timer)
-        timer.start()
+            # Before `close` may join it.
+            timer.start()
 
 
 def _behind_first(rows: list[Row], held: Row | None) -> list[Row]:
