@@ -17,6 +17,8 @@ class Gate:
         self.port = self._listener.getsockname()[1]
         self._open = True
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._turning = threading.Lock()
+        """Who comes in while the gate is shut is either cut with the others or kept out."""
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self) -> Self:
@@ -29,12 +31,13 @@ class Gate:
 
     def shut(self) -> None:
         """Let nobody through."""
-        self._open = False
-        for pair in self._pairs:
-            for one in pair:
-                with suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
-        self._pairs.clear()
+        with self._turning:
+            self._open = False
+            for pair in self._pairs:
+                for one in pair:
+                    with suppress(OSError):
+                        one.shutdown(socket.SHUT_RDWR)
+            self._pairs.clear()
 
     def open(self) -> None:
         """Let everybody through again."""
@@ -46,13 +49,21 @@ class Gate:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            if not self._open:
-                client.close()
-                continue
+            with self._turning:
+                if self._open:
+                    self._let_in(client)
+                else:
+                    client.close()
+
+    def _let_in(self, client: socket.socket) -> None:
+        try:
             server = socket.create_connection(("127.0.0.1", self._target))
-            self._pairs.append((client, server))
-            for source, sink in ((client, server), (server, client)):
-                threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
+        except OSError:
+            client.close()
+            return
+        self._pairs.append((client, server))
+        for source, sink in ((client, server), (server, client)):
+            threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

@@ -152,6 +152,15 @@ class Bench:
         consumer.close()
         return found
 
+    def committed(self) -> int:
+        """How many messages of the topic the group is through with."""
+        admin = self.clients.admin()
+        try:
+            offsets = admin.list_group_offsets(self.topic).get(self.topic, {})
+        finally:
+            admin.close()
+        return sum(each.offset for part, each in offsets.items() if part.topic == self.topic)
+
     def run(self, command: str, *arguments: str, environ: Mapping[str, str] | None = None) -> Done:
         """Run `vdkprobe pipeline COMMAND CONFIG ...` to its end."""
         done = subprocess.run(

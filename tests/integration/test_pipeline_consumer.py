@@ -30,9 +30,13 @@ def wait_for_rows(bench: Bench, count: int) -> None:
         "rows",
         lambda: bench.sql("select count(*) from {s}.availability_monitor_metrics")[0][0],
         done=lambda found: found >= count,
-        deadline=Deadline.after(90),
+        deadline=soon(),
         longest_pause_s=0.1,
     )
+
+
+def soon() -> Deadline:
+    return Deadline.after(90)
 
 
 def test_rows_are_what_messages_say(bench: Bench) -> None:
@@ -121,6 +125,8 @@ def test_a_database_that_is_away_costs_a_pause_and_no_row(
         try:
             bench.send(*checks(100))
             wait_for_rows(bench, 100)
+            # It knows of its rows, too.
+            wait_until("offsets", bench.committed, done=lambda found: found == 100, deadline=soon())
             gate.shut()
             bench.send(*checks(700, first=100))
             (log,) = bench.folder.glob("start-consumer-*.log")
