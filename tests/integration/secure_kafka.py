@@ -43,7 +43,7 @@ class SecureKafka(engine.Kafka):
         client = self.authority.issue_cert("probe@example.org")
         client.cert_chain_pems[0].write_to_path(str(self.certificate_file))
         client.private_key_pem.write_to_path(str(self.key_file))
-        self._ports = {door: free_port() for door in ("TLS", "LOGIN", "TLSLOGIN")}
+        self._ports: dict[str, int] = {}
 
     @property
     def tls(self) -> str:
@@ -61,6 +61,8 @@ class SecureKafka(engine.Kafka):
         return f"localhost:{self._ports['TLSLOGIN']}"
 
     def _launch(self, process: EngineProcess) -> None:
+        # At each start: where one was taken meanwhile, the next has others.
+        self._ports = {door: free_port() for door in ("TLS", "LOGIN", "TLSLOGIN")}
         shutil.copytree(engine._template(), process.folder / "data")
         keystore = process.folder / "server.pem"
         own = self.authority.issue_cert("localhost")

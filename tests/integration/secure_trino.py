@@ -11,7 +11,7 @@ from pathlib import Path
 import trustme
 
 from pytest_vdkprobe.sandbox.engines import trino as engine
-from pytest_vdkprobe.sandbox.engines.engine_process import free_port
+from pytest_vdkprobe.sandbox.engines.engine_process import EngineProcess, free_port
 
 USER, PASSWORD = "probe", "correct-horse-9"
 ITERATIONS = 1000
@@ -21,7 +21,7 @@ class SecureTrino(engine.Trino):
     """A Trino with a second door; `folder` keeps the files that a client needs."""
 
     def __init__(self, folder: Path) -> None:
-        self.https_port = free_port()
+        self.https_port = 0
         self.ca_file = folder / "ca.pem"
         authority = trustme.CA()
         authority.cert_pem.write_to_path(str(self.ca_file))
@@ -36,7 +36,6 @@ class SecureTrino(engine.Trino):
         super().__init__(
             settings={
                 "http-server.https.enabled": "true",
-                "http-server.https.port": str(self.https_port),
                 "http-server.https.keystore.path": str(keystore),
                 "http-server.authentication.type": "PASSWORD",
                 "http-server.authentication.allow-insecure-over-http": "true",
@@ -45,6 +44,12 @@ class SecureTrino(engine.Trino):
             },
             plugins=("password-authenticators",),
         )
+
+    def _launch(self, process: EngineProcess) -> None:
+        # At each start: where it was taken meanwhile, the next has another.
+        self.https_port = free_port()
+        self._settings["http-server.https.port"] = str(self.https_port)
+        super()._launch(process)
 
 
 def _hashed(password: str) -> str:

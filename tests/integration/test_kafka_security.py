@@ -177,7 +177,7 @@ def test_a_stranger_s_certificate_is_not_trusted(broker: SecureKafka) -> None:
 def test_a_missing_certificate_of_ours_is_asked_for(broker: SecureKafka) -> None:
     tls = KafkaTls(ca_file=str(broker.ca_file))
     with pytest.raises(TransportError, match=r"tls\.certificate_file"):
-        topics(KafkaConnection(servers=(broker.tls,), tls=tls, connect_timeout_s=2))
+        topics(KafkaConnection(servers=(broker.tls,), tls=tls))
 
 
 def test_a_port_that_speaks_no_tls_is_told(broker: SecureKafka) -> None:
