@@ -39,6 +39,9 @@ LOUD = (
 SHORT = (*LOUD[1:], "--tb=auto", "--color=yes")
 """Without -vv pytest cuts what it shows of a local variable, and may cut a secret in two."""
 
+WAITED_FOR_S = 4.0
+"""For what never comes."""
+
 KAFKA = (
     'kind = "kafka", topic = "events", servers = ["127.0.0.1:1"], '
     'login = { user = "me", password = { env = "KAFKA_PASSWORD" } }'
@@ -165,16 +168,17 @@ class Place:
         url: str = "",
         job: str = "",
         scenarios: str = "heartbeat",
+        limit_s: float = 30.0,
     ) -> Running:
         """Start a run of what its folder configures."""
-        text = self.configuration(auth, url)
+        text = self.configuration(auth, url, limit_s)
         text = text.replace('name = "hello-platform"\n', f'name = "hello-platform"\n{job}\n')
         (self.folder / "platform.toml").write_text(text)
         options = (*options, f"--vdk-scenarios={scenarios}")
         variables = {**self.kept.given(auth), "TMPDIR": str(self.folder / "tmp")}
         return Running(self.folder / "platform.toml", *options, env=variables)
 
-    def configuration(self, auth: str, url: str) -> str:
+    def configuration(self, auth: str, url: str, limit_s: float) -> str:
         """A native configuration; the secrets stay in the environment."""
         credentials = {
             "api-token": '{ kind = "api-token", url = "%s", token = { env = "API_TOKEN" } }',
@@ -189,7 +193,7 @@ secrets_enabled = true
 cron_minute_s = {MINUTE_S}
 auth = {credentials[auth] % self.platform.token_url}
 [run]
-step_timeout_s = 2
+step_timeout_s = {limit_s}
 cleanup_timeout_s = 4
 lease_folder = "{self.folder / "leases"}"
 report_folder = "{self.folder / "failures"}"
@@ -267,7 +271,7 @@ def test_failing_run_writes_none(place: Place, options: tuple[str, ...]) -> None
     place.platform.plant("status", status=500, path="/keytab", body=echo)
     place.platform.plant("wrong-body", times=1, path="/properties", body=echo)
     place.platform.plant("failure-as-success")
-    with place.run("--vdk-quick", *options) as running:
+    with place.run("--vdk-quick", *options, limit_s=WAITED_FOR_S) as running:
         assert running.end() == 1, running.output
     assert len(list((place.folder / "failures").iterdir())) >= 3
     assert place.leaks() == []
@@ -298,7 +302,7 @@ def test_wrong_credentials_are_an_error_that_does_not_show_them(place: Place, au
 def test_run_that_reaches_nobody_writes_none(
     place: Place, url: str, workers: tuple[str, ...]
 ) -> None:
-    with place.run(*LOUD, *workers, url=url) as running:
+    with place.run(*LOUD, *workers, url=url, limit_s=WAITED_FOR_S) as running:
         assert running.end() == 6, running.output
     assert place.leaks() == []
 
@@ -322,8 +326,8 @@ def test_property_that_is_a_secret_and_is_not_written_stays_secret(place: Place)
     (job / "config.ini").write_text("[owner]\nteam = somebody\n")
     more = 'path = "mine"\nexpect_log = ["never said"]\nexpect_properties = { '
     more += 'given = { env = "JOB_PASSWORD" }, wrong = { env = "JOB_PASSWORD" } }'
-    step = "heartbeat[hello-platform]::"
-    with place.run(f"{step}proof", f"{step}log", *LOUD, job=more) as running:
+    steps = ("heartbeat[hello-platform]::proof", "heartbeat[hello-platform]::log")
+    with place.run(*steps, *LOUD, job=more, limit_s=WAITED_FOR_S) as running:
         assert running.end() == 1, running.output
     assert '"wrong": "[redacted]x"' in running.output
     assert place.leaks() == []
@@ -406,11 +410,18 @@ def test_secret_written_into_the_configuration_is_refused_without_showing_it(pla
 ENVIRONMENT_RUN = "heartbeat[hello-platform]::run"
 
 
+PF_FORKNOEXEC = 0x40
+"""Of a process that was forked and is still its parent: proc(5), flags; include/linux/sched.h."""
+
+
 def environments() -> dict[str, str]:
     """The environment of every process that we may read, by its id and command line."""
     found = {}
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
+            flags = (path.parent / "stat").read_text().rpartition(")")[2].split()[6]
+            if int(flags) & PF_FORKNOEXEC:
+                continue
             command = (
                 (path.parent / "cmdline")
                 .read_bytes()
