@@ -14,6 +14,20 @@ from pytest_vdkprobe.sandbox.server import Sandbox
 
 MINUTE_S = 0.5
 """A cron minute of these sandboxes."""
+IMPATIENT = "step_timeout_s = 4\ncleanup_timeout_s = 4"
+"""Limits for what never comes; all the rest must come in that time, too."""
+STEPS = (
+    *("reach", "info", "create", "read", "list", "keytab", "properties", "secrets", "upload"),
+    *("deploy", "run", "log", "proof", "refuse", "cancel", "fail", "redeploy", "rollback"),
+    *("schedule", "disable", "enable", "undeploy", "delete"),
+)
+"""Of a whole heartbeat, in their order."""
+
+
+def impatient_from(step: str) -> str:
+    """Limits for what never comes in that step, or later; those before may take their time."""
+    before = STEPS[: STEPS.index(step)] if step else STEPS
+    return f"{IMPATIENT}\nlimits = {{ {', '.join(f'{one} = 30' for one in before)} }}"
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,7 @@ def configuration(sandbox: Sandbox, folder: Path, *, run: str = "", job: str = "
     assert isinstance(control, dict)
     lines = ["[control]", f"cron_minute_s = {sandbox.tick_s}"]
     lines += [f"{key} = {_toml(value)}" for key, value in control.items()]
-    lines += ["[run]", run or "step_timeout_s = 4\ncleanup_timeout_s = 4"]
+    lines += ["[run]", run or "step_timeout_s = 30\ncleanup_timeout_s = 20"]
     lines += [f'lease_folder = "{folder / "leases"}"', f'report_folder = "{folder / "failures"}"']
     lines += ["[[jobs]]", 'name = "hello-platform"', job]
     path = folder / "platform.toml"

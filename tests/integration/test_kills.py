@@ -22,8 +22,8 @@ from tests.integration.children import OBEYS_PERMISSIONS, run_pytest
 from tests.integration.heartbeats import configuration, heartbeat, leftovers, sandbox
 from tests.integration.running import Running
 
-GRACE_S = 15
-RUN = f"step_timeout_s = 30\ncleanup_timeout_s = 8\ngrace_s = {GRACE_S}"
+GRACE_S = 60
+RUN = f"step_timeout_s = 200\ncleanup_timeout_s = 30\ngrace_s = {GRACE_S}"
 """Longer than any test waits: a step must end by the signal, not by its limit."""
 
 MOMENTS: dict[str, dict[str, Any]] = {
@@ -52,6 +52,9 @@ def stopped_while(step: str, platform: Sandbox, folder: Path, *options: str) -> 
     running = Running(configuration(platform, folder, run=RUN), step_id(step), *options)
     try:
         running.until_hit(platform, "hang")
+        if step == "create":
+            # It is hit before it has its effect.
+            running.until("the job", lambda: len(leftovers(platform, folder)) == 2)
     except BaseException:
         running.__exit__(None, None, None)
         raise
@@ -107,7 +110,8 @@ def test_signal_in_the_cleanup_after_a_journey_does_not_lose_the_job(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     with sandbox() as platform:
-        platform.plant("slow", method="DELETE", path="/jobs/[^/]+$", delay_s=1)
+        # Once, and for longer than a busy machine takes to send a signal.
+        platform.plant("slow", times=1, method="DELETE", path="/jobs/[^/]+$", delay_s=4)
         path = configuration(platform, tmp_path, run=RUN)
         with Running(path, step_id("read")) as running:
             running.until_hit(platform, "slow")

@@ -19,13 +19,13 @@ from pytest_vdkprobe.leases import LeaseStore
 from pytest_vdkprobe.sandbox.server import Sandbox
 from pytest_vdkprobe.waiting import Deadline, wait_until
 from tests.integration.children import OBEYS_PERMISSIONS, run_pytest
-from tests.integration.heartbeats import configuration, leftovers, sandbox
+from tests.integration.heartbeats import IMPATIENT, configuration, leftovers, sandbox
 from tests.integration.planted_causes import up_to
 from tests.integration.running import Running
 from tests.integration.test_kills import GRACE_S, create_job, step_id, sweep, where
 
 TTL_S = 3.0
-RUN = f"step_timeout_s = 30\ncleanup_timeout_s = 5\ngrace_s = {GRACE_S}\nlease_ttl_s = {TTL_S}"
+RUN = f"step_timeout_s = 200\ncleanup_timeout_s = 30\ngrace_s = {GRACE_S}\nlease_ttl_s = {TTL_S}"
 ELSEWHERE = """
 import pytest_vdkprobe.processes
 import pytest_vdkprobe.leases
@@ -64,9 +64,12 @@ def test_run_on_another_host_is_left_alone_until_its_leases_expire(tmp_path: Pat
             assert leftovers(platform, tmp_path) == theirs
         running.signal_all(signal.SIGKILL)
         running.end()
-        # Nobody here can know that it died: its lease must expire first.
+        # Nobody here can know that it died: its lease must expire first, and a sweep takes time.
+        expires_at = lease.stat().st_mtime
+        os.utime(lease, (expires_at, expires_at + 300))
         assert "Nothing is left behind" in sweep(path)[1]
         assert leftovers(platform, tmp_path) == theirs
+        os.utime(lease, (expires_at, expires_at))
         wait_until(
             "the lease to expire",
             lambda: lease.stat().st_mtime < time.time(),
@@ -192,7 +195,7 @@ def test_leftovers_on_a_platform_that_is_not_reached_are_an_error(tmp_path: Path
         store = LeaseStore(tmp_path / "leases", run_id="fromelsewhere")
         lease = store.take("job", "job-of-it", where=where(platform))
         as_of(lease.path, place="0123456789ab", expires_in_s=-60)
-        path = configuration(platform, tmp_path)
+        path = configuration(platform, tmp_path, run=IMPATIENT)
     ended = run_pytest(path, "--vdk-sweep")
     assert ended.exit_code == 6, ended.output
     assert "could not be removed" in ended.output

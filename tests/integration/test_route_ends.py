@@ -108,7 +108,7 @@ def sending(ends: Ends, path: Path, *options: str) -> Running:
 def test_stopped_run_leaves_nothing(kind: str, number: signal.Signals, ends: Ends) -> None:
     with sending(ends, ends.configuration(kind)) as running:
         running.signal(number)
-        assert running.end(within_s=25) == pytest.ExitCode.INTERRUPTED, running.output
+        assert running.end() == pytest.ExitCode.INTERRUPTED, running.output
         assert ends.found() == [], running.output
         assert ends.leases() == []
 
