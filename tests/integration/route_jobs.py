@@ -127,16 +127,20 @@ def send(
     bend: str | None = None,
     limit_s: float = LIMIT_S,
     within_s: float = LIMIT_S,
+    cleanup_s: float = 30.0,
     **job: Any,
 ) -> Sent:
-    """Send RECORDS records by a job, and account for them; everything is removed then."""
+    """Send RECORDS records by a job, and account for them; everything is removed then.
+
+    `cleanup_s` is also the time that the job may need to be live.
+    """
     job = {"profiles": [profile], **job}
     job |= {"vdk": QUICKLY} if bend is None else {"path": str(own_job(ends.folder, bend))}
     route: dict[str, Any] = {"name": "Route 1", "target": dict(target), "reader": dict(reader)}
     route |= {"ways": ["job"], "job": job, "records": RECORDS}
     route |= {"late_s": 1.0, "within_s": within_s, "quiet_s": 0.3}
     tables = {**ends.platform.configuration(), "routes": [route]}
-    tables["run"] = {"lease_folder": str(ends.folder / "leases"), "cleanup_timeout_s": 8.0}
+    tables["run"] = {"lease_folder": str(ends.folder / "leases"), "cleanup_timeout_s": cleanup_s}
     configuration = from_tables("platform.toml", tables, environ={})
     assert find_problems(configuration) == []
     run = Run(secrets.token_hex(4), configuration, report_folder=ends.folder)
@@ -163,6 +167,8 @@ def send(
         except Finding as found:
             finding = found
         removed = opened.remove()
+        # A last look at what came of it has left a moment's.
+        client.deadline = Deadline.after(LIMIT_S)
         assert list(client.list_jobs(ends.platform.team)) == []
         assert run.leases.all() == []
     return Sent(account, finding, told[-1] if told else {}, removed)

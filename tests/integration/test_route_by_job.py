@@ -126,21 +126,21 @@ def test_method_that_vdk_does_not_have_is_told_with_those_that_it_has(ends: Ends
 
 
 @pytest.mark.parametrize(
-    ("lie", "told"),
+    ("lie", "limit_s", "told"),
     [
-        ("run-vanished", "which succeeded, that it sent all its records"),
-        ("run-cancelled", "The job that sends the records ended as cancelled"),
-        ("run-stuck-submitted", "not within"),
-        ("start-lost", "not within"),
+        ("run-vanished", LIMIT_S, "which succeeded, that it sent all its records"),
+        ("run-cancelled", LIMIT_S, "The job that sends the records ended as cancelled"),
+        ("run-stuck-submitted", 4.0, "not within"),
+        ("start-lost", 4.0, "not within"),
     ],
 )
 def test_job_that_does_not_run_is_the_platforms_failure(
-    lie: str, told: str, ends: Ends, monkeypatch: pytest.MonkeyPatch
+    lie: str, limit_s: float, told: str, ends: Ends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(route_job, "SETTLES_S", 1.0)
     monkeypatch.setattr(route_job, "LAST_LOOK_S", 1.0)
     ends.platform.plant(lie)
-    sent = send(ends, ends.http(), ends.postgres(), limit_s=4.0)
+    sent = send(ends, ends.http(), ends.postgres(), limit_s=limit_s)
     assert isinstance(sent.finding, PlatformFailure | WaitFailure)
     assert told in sent.finding.what
     assert sent.told["sent"] == RECORDS
@@ -149,7 +149,7 @@ def test_job_that_does_not_run_is_the_platforms_failure(
 
 def test_deployment_that_never_comes_is_told_before_anything_is_sent(ends: Ends) -> None:
     ends.platform.plant("deploy-never")
-    sent = send(ends, ends.http(), ends.postgres(), limit_s=2.0)
+    sent = send(ends, ends.http(), ends.postgres(), cleanup_s=8.0)
     assert isinstance(sent.finding, PlatformFailure | WaitFailure)
     assert "deployment of ingest-route-1-" in sent.finding.what
     assert sent.told == {}
