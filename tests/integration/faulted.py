@@ -10,7 +10,14 @@ import requests
 
 from pytest_vdkprobe.sandbox.server import Sandbox
 from tests.integration.fault_table import Planted
-from tests.integration.heartbeats import Heard, configuration, heartbeat, leftovers, sandbox
+from tests.integration.heartbeats import (
+    Heard,
+    configuration,
+    heartbeat,
+    impatient_from,
+    leftovers,
+    sandbox,
+)
 
 SOMEBODYS = "somebody else's"
 
@@ -58,7 +65,7 @@ def run_faulted(row: Planted, folder: Path) -> Faulted:
             create_foreign_job(platform, row.foreign_job)
         for plant in row.plants:
             platform.plant(**plant)
-        path = configuration(platform, folder, job=row.job)
+        path = configuration(platform, folder, run=impatient_from(row.step), job=row.job)
         started = time.monotonic()
         heard = heartbeat(path, *(["--vdk-quick"] if row.quick else []))
         seconds = time.monotonic() - started

@@ -17,7 +17,7 @@ from pytest_vdkprobe.sandbox.server import Sandbox
 from tests.integration.children import OBEYS_PERMISSIONS, on_a_full_disk
 from tests.integration.crooked import crooked, gone_after, lead, passed_on, way_through
 from tests.integration.faulted import create_foreign_job
-from tests.integration.heartbeats import configuration, sandbox
+from tests.integration.heartbeats import IMPATIENT, configuration, sandbox
 
 PLATFORM, PROBE, NOBODY = "the platform", "the probe", "nobody"
 HEARTBEAT = "heartbeat[hello-platform]::"
@@ -52,27 +52,37 @@ def up_to(step: str) -> tuple[str, ...]:
     return (HEARTBEAT + step,)
 
 
-def planted(*plants: dict[str, Any], step: str, job: str = "", **knobs: Any) -> Prepare:
+def limited(step: str, *, cleanup_s: float = 20.0) -> str:
+    """Little time for that step alone: those before it may need more on a loaded machine."""
+    return f"step_timeout_s = 30\ncleanup_timeout_s = {cleanup_s}\nlimits = {{ {step} = 1 }}"
+
+
+def planted(
+    *plants: dict[str, Any], step: str, job: str = "", run: str = "", **knobs: Any
+) -> Prepare:
     """The heartbeat up to a step, on a sandbox with these faults."""
 
     def prepare(folder: Path) -> Iterator[Prepared]:
         with sandbox(**knobs) as platform:
             for plant in plants:
                 platform.plant(**plant)
-            run = "step_timeout_s = 1\ncleanup_timeout_s = 1"
             yield Prepared(configuration(platform, folder, run=run, job=job), up_to(step))
 
     return prepare
 
 
 def changed(
-    change: Callable[[Path, Sandbox], Prepared | None], *, step: str = "reach", **knobs: Any
+    change: Callable[[Path, Sandbox], Prepared | None],
+    *,
+    step: str = "reach",
+    run: str = "",
+    **knobs: Any,
 ) -> Prepare:
     """The heartbeat up to a step, after `change` to the configuration, the folder or the login."""
 
     def prepare(folder: Path) -> Iterator[Prepared]:
         with sandbox(**knobs) as platform:
-            path = configuration(platform, folder)
+            path = configuration(platform, folder, run=run)
             yield change(path, platform) or Prepared(path, up_to(step))
 
     return prepare
@@ -99,7 +109,8 @@ def closed_port() -> Iterator[int]:
 
 def _closed(folder: Path) -> Iterator[Prepared]:
     with sandbox() as platform, closed_port() as port:
-        path = lead(configuration(platform, folder), f"http://127.0.0.1:{port}")
+        path = configuration(platform, folder, run=IMPATIENT)
+        lead(path, f"http://127.0.0.1:{port}")
         yield Prepared(path, up_to("reach"))
 
 
@@ -196,7 +207,7 @@ def _gone_later(folder: Path) -> Iterator[Prepared]:
             lambda asked, line: gone_after(asked, line, lambda a: passed_on(platform, a)),
         ) as fake,
     ):
-        run = "step_timeout_s = 1\ncleanup_timeout_s = 1"
+        run = limited("read", cleanup_s=1)
         yield Prepared(way_through(fake, platform, folder, run=run), up_to("read"))
 
 
@@ -211,7 +222,12 @@ CAUSES = (
         planted({**EXPIRED, "times": 1}, step="properties", **AUTH),
         "",
     ),
-    Cause("the host's name does not resolve", PROBE, changed(_unknown_name), "is not known"),
+    Cause(
+        "the host's name does not resolve",
+        PROBE,
+        changed(_unknown_name, run=IMPATIENT),
+        "is not known",
+    ),
     Cause("the port is closed", PROBE, _closed, "the connection was refused"),
     Cause("the login is refused", PROBE, changed(_token_refused, **AUTH), "refused the login"),
     Cause(
@@ -256,7 +272,7 @@ CAUSES = (
     Cause(
         "the service hangs",
         PLATFORM,
-        planted({"name": "hang", "path": "/keytab"}, step="keytab"),
+        planted({"name": "hang", "path": "/keytab"}, step="keytab", run=limited("keytab")),
         "the service hangs or is overloaded",  # by the call's own limit or the step's
     ),
     Cause(
@@ -272,17 +288,22 @@ CAUSES = (
         planted(EXPIRED, step="properties", **AUTH),
         "answered 401",
     ),
-    Cause("a step's time passes", PLATFORM, planted({"name": "deploy-never"}, step="deploy"), ""),
+    Cause(
+        "a step's time passes",
+        PLATFORM,
+        planted({"name": "deploy-never"}, step="deploy", run=limited("deploy")),
+        "",
+    ),
     Cause(
         "a success of which nothing shows",
         PLATFORM,
-        planted({"name": "run-vanished"}, step="log"),
+        planted({"name": "run-vanished"}, step="log", run=limited("log")),
         "log empty",
     ),
     Cause(
         "a delete that is answered and not done",
         PLATFORM,
-        planted({"name": "delete-ignored"}, step="delete"),
+        planted({"name": "delete-ignored"}, step="delete", run=limited("delete", cleanup_s=1)),
         "answered but not done",
     ),
     Cause(

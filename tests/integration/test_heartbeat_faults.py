@@ -13,7 +13,13 @@ import pytest
 from pytest_vdkprobe.sandbox import faults
 from tests.integration.fault_table import TABLE, Planted
 from tests.integration.faulted import run_faulted
-from tests.integration.heartbeats import configuration, heartbeat, leftovers, sandbox
+from tests.integration.heartbeats import (
+    configuration,
+    heartbeat,
+    impatient_from,
+    leftovers,
+    sandbox,
+)
 
 EXIT_CODES = {"pass": 0, "fail": 1, "error": 6}
 
@@ -41,7 +47,8 @@ def test_rows_have_names_of_their_own_and_say_why_they_pass() -> None:
 def test_delete_that_is_ignored_keeps_its_lease(tmp_path: Path) -> None:
     with sandbox() as platform:
         platform.plant("delete-ignored")
-        heard = heartbeat(configuration(platform, tmp_path), "--vdk-quick")
+        path = configuration(platform, tmp_path, run=impatient_from("delete"))
+        heard = heartbeat(path, "--vdk-quick")
         assert heard.first_bad == ("delete", "fail"), heard.output
         assert len(leftovers(platform, tmp_path)) == 2
 
