@@ -13,6 +13,7 @@ import math
 import statistics
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -151,12 +152,21 @@ def _configure(sandbox: Sandbox, folder: Path) -> None:
 
 def _sample(watch: Watch, at_s: float) -> Sample:
     pids = [watch.process.pid, *children(watch.process.pid)]
-    state = [path.stat().st_size for path in watch.folder.glob("state/**/*") if path.is_file()]
+    state = map(_bytes, watch.folder.glob("state/**/*"))
     return Sample(at_s, sum(map(_resident_mb, pids)), len(watch.metrics()), sum(state) / 1024)
 
 
+def _bytes(path: Path) -> int:
+    """Of a file; a file that is written anew has another for a moment, which then is gone."""
+    with suppress(FileNotFoundError):
+        return path.stat().st_size if path.is_file() else 0
+    return 0
+
+
 def _resident_mb(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1024
+    """Of a process; one that ended meanwhile has none."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS"):
+                return int(line.split()[1]) / 1024
     return 0.0
