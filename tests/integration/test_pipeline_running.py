@@ -25,6 +25,8 @@ from tests.integration import crooked_pipeline
 from tests.integration.pipelines import LIMIT_S, PIPELINE, Bench
 from tests.integration.shared_engines import SharedEngines
 
+WAITED_FOR_S = 8.0
+"""For what never comes; all the rest must have come by then, on a loaded machine, too."""
 ENTRY = """
 [run]
 lease_folder = "leases"
@@ -175,7 +177,7 @@ def test_a_fault_of_the_running_ones_is_found_at_its_hop(
         with opened(running) as pipeline:
             pipeline.configure()
             pipeline.start()
-            pipeline.settings = msgspec.structs.replace(pipeline.settings, within_s=4.0)
+            pipeline.settings = msgspec.structs.replace(pipeline.settings, within_s=WAITED_FOR_S)
             with pytest.raises(PlatformFailure, match="messages are no row in PostgreSQL") as found:
                 pipeline.flow("none").require()
             assert "hop row" in str(found.value)
@@ -193,7 +195,9 @@ def test_websites_that_nobody_checks_or_reaches_are_told(
         before = running.websites()
         running.wait_for_rows()
         with opened(running) as pipeline:
-            pipeline.settings = msgspec.structs.replace(pipeline.settings, within_s=5.0, sites=5)
+            pipeline.settings = msgspec.structs.replace(
+                pipeline.settings, within_s=WAITED_FOR_S, sites=5
+            )
             pipeline.configure()
             with pytest.raises(
                 PlatformFailure, match="of 5 websites: each was checked by no"
@@ -202,7 +206,9 @@ def test_websites_that_nobody_checks_or_reaches_are_told(
             assert "6 active websites want 2 producers of 4" in str(found.value)
         assert running.websites() == before
         with opened(running) as pipeline:
-            pipeline.settings = msgspec.structs.replace(pipeline.settings, within_s=5.0, sites=1)
+            pipeline.settings = msgspec.structs.replace(
+                pipeline.settings, within_s=WAITED_FOR_S, sites=1
+            )
             monkeypatch.setattr(
                 pipeline._websites, "url", lambda _, name: f"http://127.0.0.1:1/{name}"
             )
