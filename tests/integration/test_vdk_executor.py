@@ -129,13 +129,22 @@ def outcome_of(running: RunningJob) -> Outcome:
 
 def logged(running: RunningJob, marker: str) -> str:
     """The line of the log that begins with `marker`, once there is one."""
-    return wait_until(
-        f"{marker} in the log",
-        lambda: [line for line in running.log().splitlines() if line.startswith(marker)],
-        done=bool,
-        deadline=Deadline.after(60),
-        longest_pause_s=0.05,
-    ).value[0]
+    return (
+        wait_until(
+            f"{marker} in the log",
+            lambda: [line for line in running.log().splitlines(keepends=True) if _is(line, marker)],
+            done=bool,
+            deadline=Deadline.after(60),
+            longest_pause_s=0.05,
+        )
+        .value[0]
+        .rstrip("\n")
+    )
+
+
+def _is(line: str, marker: str) -> bool:
+    """Whether the line begins so, and has been written to its end."""
+    return line.startswith(marker) and line.endswith("\n")
 
 
 def gone(pid: int) -> bool:
@@ -298,7 +307,7 @@ threading.Event().wait(600)
         "the job's folder to go",
         Path(folder).exists,
         done=lambda there: not there,
-        deadline=Deadline.after(5),
+        deadline=Deadline.after(20),
     )
 
 
