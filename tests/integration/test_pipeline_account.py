@@ -76,6 +76,10 @@ FOUND = {
     "commits-first": ("hop row", "messages are no row in PostgreSQL"),
 }
 
+NEVER_COMES = {"check-not-made", "message-lost", "row-lost", "commits-first"}
+WAITED_FOR_S = 6.0
+"""For what never comes; all the rest must have come by then, on a loaded machine, too."""
+
 
 @pytest.mark.parametrize("fault", crooked_pipeline.FAULTS)
 def test_each_fault_is_found_at_its_hop(fault: str, engines: SharedEngines, tmp_path: Path) -> None:
@@ -84,7 +88,8 @@ def test_each_fault_is_found_at_its_hop(fault: str, engines: SharedEngines, tmp_
     # So long that what the consumer holds when it is killed is of the window.
     more = {"checks_s": 3 * crooked_pipeline.BEFORE_ROWS_S} if kills else {}
     with started(engines, tmp_path, command=command, **more) as pipeline:
-        pipeline.settings = msgspec.structs.replace(pipeline.settings, within_s=4.0)
+        if fault in NEVER_COMES:
+            pipeline.settings = msgspec.structs.replace(pipeline.settings, within_s=WAITED_FOR_S)
         account = pipeline.flow("consumer-killed" if kills else "none")
         with pytest.raises(PlatformFailure) as raised:
             account.require()
