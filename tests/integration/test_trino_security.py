@@ -127,7 +127,8 @@ late_s = 1
         )
         report = tmp_path / "report.json"
         with Running(path, f"--vdk-report={report}", "-v", scenario="ingestion") as running:
-            running.until("records to come", lambda: _rows(at) > 0)
+            # The second batch is sent once the first has been acknowledged.
+            running.until("a second batch to come", lambda: _rows(at) > 10)
             trino.kill()
             assert running.end(within_s=120) == 1, running.output
     (step, *_) = json.loads(report.read_text())["journeys"][0]["steps"]
