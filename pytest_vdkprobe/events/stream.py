@@ -87,6 +87,8 @@ class EventStream:
         """Slots that an earlier round has told of."""
         self._looked_us = 0
         """When the reader was last able to look."""
+        self._account_us = 0
+        """The moment that the account is of."""
         self._opened = self._waited = False
         self._stopped = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="vdkprobe-events", daemon=True)
@@ -151,14 +153,15 @@ class EventStream:
     def look(self, *, deadline: Deadline | None = None) -> Account:
         """The account as things stand now; what keeps the reader from looking is kept for later."""
         with self._reading:
+            # Whatever is not there when a look begins after its window has closed is lost. Not a
+            # moment later: what comes while the look goes on is not looked at before the next one.
+            now_us = clock.now_us()
             ahead = 0  # a table is also asked for what comes meanwhile, which would be foreign
             if isinstance(self.reader, StreamReader):
                 self.reader.gather()
             elif not self._pace.done.is_set():
                 ahead = math.ceil(LOOK_LIMIT_S / self.settings.interval_s)
             expectation = self._expectation()
-            # Whatever is not there when a look begins after its window has closed is lost.
-            now_us = clock.now_us()
             limit = (deadline or Deadline.after(LOOK_LIMIT_S)).within(LOOK_LIMIT_S)
             try:
                 asked = self._expectation(ahead) if ahead else expectation
@@ -185,7 +188,7 @@ class EventStream:
                 listening = self._listening()
                 if listening is not None:
                     self._metrics.listening(*listening)
-            self._account = account
+            self._account, self._account_us = account, now_us
             return account
 
     def _keep(self, observation: Observation) -> None:
@@ -340,8 +343,8 @@ class EventStream:
             )
 
     def _overdue(self, account: Account) -> BitMap64:
-        """Those in flight that were due by now, if anybody listened for them."""
-        due = self._expectation().due_before(clock.now_us())
+        """Those in flight that were due when it was looked, if anybody listened for them."""
+        due = self._expectation().due_before(self._account_us)
         open_now = account.members["in_flight"] | account.open_unknown()
         return (open_now & _numbers(range(due))) - self._forgone()
 

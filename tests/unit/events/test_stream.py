@@ -321,6 +321,29 @@ def test_what_comes_while_a_look_is_under_way_is_nobody_elses(
         assert (found.foreign, found.lost) == (0, 0)
 
 
+def test_look_that_is_held_up_makes_no_event_lost_or_overdue(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As by a disk, and for longer than what comes meanwhile is waited for.
+    with stream(sandbox, tmp_path, events=1000, within_s=0.8, late_s=0.2) as made:
+        drawn_up = made._expectation
+        held_up: list[int] = []
+
+        def slowly(ahead: int = 0) -> object:
+            if len(held_up) < 2:
+                held_up.append(ahead)
+                pause(1.3)
+            return drawn_up(ahead)
+
+        made.open()
+        made.start()
+        seen(made, 3)
+        monkeypatch.setattr(made, "_expectation", slowly)
+        found = made.take()
+        assert len(held_up) == 2
+        assert (found.account.lost, list(found.overdue)) == (0, [])
+
+
 def test_takeover_invents_no_loss_and_no_duplicate(sandbox: Sandbox, tmp_path: Path) -> None:
     recorder = Recorder()
 
