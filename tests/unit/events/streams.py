@@ -77,6 +77,17 @@ def run(made: EventStream) -> Round:
     return made.finish(deadline=Deadline.after(LIMIT_S))
 
 
+def all_listen(made: EventStream) -> None:
+    """Wait until each listener is connected: the first is from the start, the others soon."""
+    wait_until(
+        "listeners",
+        lambda: made.reader.connected,
+        done=lambda connected: connected == made.reader.settings.listeners,
+        deadline=Deadline.after(LIMIT_S),
+        longest_pause_s=0.02,
+    )
+
+
 def seen(made: EventStream, count: int) -> None:
     """Wait until so many events have come out."""
     wait_until(

@@ -87,7 +87,7 @@ def test_full_disk_is_ours_and_ends_by_itself_and_nothing_is_lost_by_it(
 def test_run_with_a_full_disk_ends_with_its_words(
     sandbox: Sandbox, tmp_path: Path, disk: Disk
 ) -> None:
-    with stream(sandbox, tmp_path) as made:
+    with stream(sandbox, tmp_path, events=1000) as made:
         made.open()
         made.start()
         disk.full = True
