@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
@@ -132,6 +133,18 @@ def test_an_expression_that_never_ends_is_ended() -> None:
     assert time.monotonic() - started < 20
     assert patience.search("b$", "aab")
     assert not patience.search("^b", "aab")
+
+
+def test_an_expression_is_not_blamed_for_a_machine_that_others_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Held:
+        def search(self, text: str) -> str:
+            pause(0.3)
+            return text
+
+    monkeypatch.setattr(patience, "re", SimpleNamespace(compile=lambda _pattern: Held()))
+    assert patience.search("b$", "aab", limit_s=0.1)
 
 
 class Spare:
