@@ -22,6 +22,7 @@ PHASES = {
     "getaddrinfo": "resolving the name",
     "create_connection": "connecting",
     "do_handshake": "shaking hands for TLS",
+    "ssl_wrap_socket": "shaking hands for TLS",
     "_tunnel": "asking the proxy for a tunnel",
     "endheaders": "sending the request",
     "getresponse": "waiting for the answer",

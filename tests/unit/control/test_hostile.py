@@ -185,7 +185,7 @@ def test_deep_json_is_refused(serve: Serve, connect: MakeClient) -> None:
     started = time.monotonic()
     with pytest.raises(ServiceFailure, match="nested too deep"):
         client.properties("probe-job")
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 15
 
 
 def test_a_wrong_content_type_does_not_matter_where_the_content_is_right(

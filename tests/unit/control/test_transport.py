@@ -18,25 +18,28 @@ from pytest_vdkprobe.control.models import DataJob
 from pytest_vdkprobe.control.settings import ControlSettings
 from pytest_vdkprobe.errors import ConfigError, TransportError
 from pytest_vdkprobe.secrets import Secret
-from pytest_vdkprobe.waiting import Deadline
+from pytest_vdkprobe.waiting import Deadline, wait_until
 from tests.unit.control.conftest import MakeClient
 from tests.unit.control.fake import INFO, Asked, Fake, Line, Reply, Script, info, steps
 
 Serve = Callable[[Script], Fake]
+HANGS_S = 8.0
+"""What takes so much longer than its limit was not ended by that: the others are far beyond it."""
 
 
 @contextmanager
 def ends_in_time(limit_s: float) -> Iterator[None]:
     started = time.monotonic()
     yield
-    assert time.monotonic() - started < limit_s + 1.0
+    assert time.monotonic() - started < limit_s + HANGS_S
 
 
-def refused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+@contextmanager
+def refused_port() -> Iterator[int]:
+    """A port that nobody listens on, kept from anybody else."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 def hang(asked: Asked, line: Line) -> None:
@@ -68,7 +71,7 @@ def reset(asked: Asked, line: Line) -> None:
     ("script", "phase"),
     [
         (hang, "waiting for the answer"),
-        (drip_headers, "waiting"),
+        (drip_headers, "waiting for the answer"),
         (drip_body, "reading the answer"),
     ],
 )
@@ -79,31 +82,29 @@ def test_a_call_that_hangs_ends_at_the_steps_deadline(
     client = connect(fake)
     client.info()
     fake.script = script
-    client.deadline = Deadline.after(0.4, "step's limit")
-    with ends_in_time(0.4), pytest.raises(ServiceFailure, match=r"/info has no answer") as failure:
+    client.deadline = Deadline.after(0.8, "step's limit")
+    with ends_in_time(0.8), pytest.raises(ServiceFailure, match=r"/info has no answer") as failure:
         client.info()
     assert failure.value.status is None
     assert "op id 7f3a90c2" in str(failure.value)
-    # Two clocks run out at the same moment, the call's own and the caller's: either may tell it.
-    told = failure.value.what
-    assert any(words in told for words in (phase, "in time", "under way")), told
+    assert f"while {phase}" in failure.value.what
 
 
 def test_the_message_names_the_limit_and_what_hung(serve: Serve, connect: MakeClient) -> None:
     fake = serve(steps(info, drip_body))
     client = connect(fake)
     client.info()
-    client.deadline = Deadline.after(0.6, "limit of step deploy")
+    client.deadline = Deadline.after(0.9, "limit of step deploy")
     with pytest.raises(
         ServiceFailure,
-        match=r"given up after 0\.6 s \(limit of step deploy\) while reading the answer",
+        match=r"given up after 0\.\d s \(limit of step deploy\) while reading the answer",
     ):
         client.info()
 
 
 def test_a_drip_is_ended_by_the_calls_own_limit_too(serve: Serve, connect: MakeClient) -> None:
-    client = connect(serve(drip_body), connect_timeout_s=0.2, read_timeout_s=0.3, within_s=None)
-    with ends_in_time(0.5), pytest.raises(TransportError, match="read_timeout_s allow"):
+    client = connect(serve(drip_body), connect_timeout_s=0.2, read_timeout_s=1.0, within_s=None)
+    with ends_in_time(1.2), pytest.raises(TransportError, match="read_timeout_s allow"):
         client.info()
 
 
@@ -114,7 +115,7 @@ def test_a_drip_that_was_given_up_does_not_go_on_behind_our_back(
     client = connect(fake, within_s=0.3)
     with pytest.raises(TransportError):
         client.info()
-    assert fake.hung_up.wait(3)
+    assert fake.hung_up.wait(HANGS_S)
 
 
 def test_a_name_resolution_that_never_ends_is_left_behind(
@@ -123,9 +124,9 @@ def test_a_name_resolution_that_never_ends_is_left_behind(
     over = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo := _hanging(over))
     assert getaddrinfo.__name__ == "getaddrinfo"
-    client = connect("http://platform.example.org", within_s=0.3)
+    client = connect("http://platform.example.org", within_s=0.8)
     with (
-        ends_in_time(0.3),
+        ends_in_time(0.8),
         pytest.raises(TransportError, match="while resolving the name") as failure,
     ):
         client.info()
@@ -148,14 +149,17 @@ def test_after_a_call_that_was_given_up_the_next_one_works(
     client = connect(fake, within_s=0.2)
     with pytest.raises(TransportError):
         client.info()
+    # It may be given up before it is even sent; the next is to be the second that is asked.
+    wait_until("it is asked", lambda: fake.asked, done=bool, deadline=Deadline.after(HANGS_S))
     client.deadline = Deadline.after(5)
     assert client.info().api_version == INFO["api_version"]
 
 
 def test_a_tls_handshake_that_hangs_ends_at_the_deadline(connect: MakeClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        client = connect(f"https://127.0.0.1:{mute.getsockname()[1]}", within_s=0.3)
-        with ends_in_time(0.3), pytest.raises(TransportError):
+        client = connect(f"https://127.0.0.1:{mute.getsockname()[1]}", within_s=1.0)
+        # Not before: a socket whose other end went just then is left open by Python's ssl.
+        with ends_in_time(1.0), pytest.raises(TransportError, match="shaking hands for TLS"):
             client.info()
 
 
@@ -171,8 +175,8 @@ def test_a_connection_that_nobody_accepts_ends_at_the_deadline(connect: MakeClie
             client_side.setblocking(False)
             client_side.connect_ex(address)
             pending.append(client_side)
-        client = connect(f"http://127.0.0.1:{address[1]}", within_s=0.4)
-        with ends_in_time(0.4), pytest.raises(TransportError, match="gives no answer"):
+        client = connect(f"http://127.0.0.1:{address[1]}", within_s=0.8)
+        with ends_in_time(0.8), pytest.raises(TransportError, match="gives no answer"):
             client.info()
         for each in pending:
             each.close()
@@ -181,7 +185,9 @@ def test_a_connection_that_nobody_accepts_ends_at_the_deadline(connect: MakeClie
 def test_the_last_poll_of_a_wait_may_come_at_its_deadline(
     serve: Serve, connect: MakeClient
 ) -> None:
-    client = connect(serve(info), within_s=0.0)
+    client = connect(serve(info))
+    client.info()
+    client.deadline = Deadline.after(0.0, "step's limit")
     assert client.info().supported_python_versions == ["3.11"]
 
 
@@ -214,9 +220,11 @@ def test_a_service_that_there_was_no_time_to_ask_is_not_blamed(
 
 
 def test_a_refused_port_is_ours_while_nothing_ever_answered(connect: MakeClient) -> None:
-    client = connect(f"http://127.0.0.1:{refused_port()}")
-    with pytest.raises(TransportError, match="the connection was refused") as failure:
-        client.info()
+    with (
+        refused_port() as port,
+        pytest.raises(TransportError, match="the connection was refused") as failure,
+    ):
+        connect(f"http://127.0.0.1:{port}").info()
     assert "check host and port" in str(failure.value)
     assert "GET http://127.0.0.1:" in str(failure.value)
 
@@ -254,8 +262,12 @@ def test_a_refusal_after_answers_is_waited_out(serve: Serve, connect: MakeClient
     fake.shutdown()
     fake.server_close()
     client._transport._session.close()
-    with pytest.raises(ServiceFailure, match="refused") as failure:
-        client.info()
+    with socket.socket() as taken:
+        # So that nobody else gets the port.
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", port))
+        with pytest.raises(ServiceFailure, match="refused") as failure:
+            client.info()
     assert failure.value.checked
     assert client.counts.retries == client.settings.retries
     assert str(port) in str(failure.value)
@@ -336,7 +348,7 @@ def test_a_body_without_end_is_refused(serve: Serve, connect: MakeClient) -> Non
     fake = serve(endless)
     with ends_in_time(5), pytest.raises(TransportError, match="larger than 10 MB"):
         connect(fake).info()
-    assert fake.hung_up.wait(3)
+    assert fake.hung_up.wait(HANGS_S)
 
 
 def test_a_bomb_is_refused_before_it_fills_the_memory(serve: Serve, connect: MakeClient) -> None:
