@@ -11,6 +11,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from pytest_vdkprobe.config import registry
 from pytest_vdkprobe.secrets import REDACTOR
@@ -18,6 +19,10 @@ from pytest_vdkprobe.secrets import REDACTOR
 pytest_plugins = ["pytester"]
 
 CI_NAMES = ("CI", "BUILD_NUMBER")
+
+# How long an example takes, or is made, says more of who shares the machine than of us.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores it, and so would every process that a test interrupts.
