@@ -13,7 +13,7 @@ import requests
 from pytest_vdkprobe.sandbox.server import Sandbox
 from pytest_vdkprobe.waiting import Deadline, wait_until
 
-LIMIT_S = 10.0
+LIMIT_S = 60.0
 NOTHING = "def run(job_input):\n    pass\n"
 
 

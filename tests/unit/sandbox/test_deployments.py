@@ -79,7 +79,7 @@ def test_restoring_a_content_is_a_new_version_and_the_same_content_is_not(
 
 
 def test_a_new_version_is_invisible_until_its_build_is_over(job: str) -> None:
-    with Sandbox(deploy_delay_s=0.2) as sandbox:
+    with Sandbox(deploy_delay_s=1.5) as sandbox:
         client = Client(sandbox)
         old = client.deploy(job)
         new = client.upload(job, a="X = 2\n")
@@ -102,7 +102,7 @@ def test_a_job_that_is_deleted_while_it_is_built_stays_deleted(job: str) -> None
 
 
 def test_enable_can_be_eventual(job: str) -> None:
-    with Sandbox(enable_delay_s=0.1) as sandbox:
+    with Sandbox(enable_delay_s=1.5) as sandbox:
         client = Client(sandbox)
         client.deploy(job)
         client.call("PATCH", f"{job}/deployments/x", json={"enabled": False})

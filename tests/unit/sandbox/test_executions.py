@@ -29,7 +29,7 @@ def test_starts_within_one_second_share_an_id_and_differ_by_op_id(
 
 
 def test_an_execution_can_stay_submitted_for_a_while(job: str) -> None:
-    with Sandbox(start_delay_s=0.1) as sandbox:
+    with Sandbox(start_delay_s=1.5) as sandbox:
         client = Client(sandbox)
         client.deploy(job)
         execution = client.start(job)

@@ -55,7 +55,7 @@ def test_a_configured_share_is_the_same_with_the_same_seed(stops: list[Any]) -> 
 
 
 def test_a_configured_outage_ends(stops: list[Any]) -> None:
-    url = started('[{name="status", for_s=0.3}]', stops)
+    url = started('[{name="status", for_s=3}]', stops)
     assert statuses(url, 1) == [503]
     while statuses(url, 1) != [200]:
         pass

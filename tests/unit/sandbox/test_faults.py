@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -115,18 +116,19 @@ def test_skip_times_and_job_narrow_a_fault() -> None:
     assert not planted.lies("create-lost", "b")
 
 
-def test_a_fault_can_end_by_itself() -> None:
+def test_a_fault_can_begin_later_and_end_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead_s = 0.0
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + ahead_s)
+    monkeypatch.setattr(faults, "time", clock)
     planted = Faults()
-    planted.plant(Fault(name="list-empty", for_s=0.05))
-    assert planted.lies("list-empty")
-    until("over", lambda: planted.lies("list-empty"), wanted=False)
+    planted.plant(Fault(name="list-empty", after_s=100, for_s=100))
 
+    def lies_after(seconds: float) -> bool:
+        nonlocal ahead_s
+        ahead_s = seconds
+        return planted.lies("list-empty")
 
-def test_a_fault_can_begin_later() -> None:
-    planted = Faults()
-    planted.plant(Fault(name="list-empty", after_s=0.05))
-    assert not planted.lies("list-empty")
-    until("begun", lambda: planted.lies("list-empty"), wanted=True)
+    assert [lies_after(seconds) for seconds in (0, 50, 150, 250)] == [False, False, True, False]
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:

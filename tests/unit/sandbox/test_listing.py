@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from pytest_vdkprobe.sandbox import executions
 from pytest_vdkprobe.sandbox.server import Sandbox
 from tests.unit.sandbox.conftest import Client
 
@@ -18,7 +20,11 @@ def sandbox() -> Iterator[Sandbox]:
     with Sandbox() as sandbox:
         client, other = Client(sandbox), Client(sandbox, "team-b")
         client.deploy("apples", a="def run(job_input):\n    raise ValueError\n")
-        client.run("apples")
+        with pytest.MonkeyPatch.context() as patch:
+            # So that it takes no second, however busy the machine is.
+            moment = datetime.now(UTC)
+            patch.setattr(executions, "now", lambda: moment)
+            client.run("apples")
         client.deploy("bananas")
         client.call("PATCH", "bananas/deployments/x", json={"enabled": False})
         contacts = {"notified_on_job_deploy": ["a@example.org"]}

@@ -96,7 +96,7 @@ def test_an_engine_that_goes_away_tells_how_far_it_came(landing: Landing, memory
 
 
 def test_a_late_record_for_a_table_that_went_is_noted(landing: Landing, memory: Memory) -> None:
-    landing._mischief.faults.plant(Fault(name="ingest-late", delay_s=0.05))
+    landing._mischief.faults.plant(Fault(name="ingest-late", delay_s=0.7))
     altered, _ = landing.altered("memory", {"t": rows(1)})
     memory.types = {"other": "bigint"}
     memory.table(Name.of("t"), "t", anew=True)

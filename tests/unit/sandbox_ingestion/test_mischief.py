@@ -153,7 +153,7 @@ def test_a_batch_is_refused_after_it_landed(place: Place) -> None:
 
 
 def test_a_late_record_lands_later(place: Place) -> None:
-    place.plant("late", times=1, delay_s=0.05)
+    place.plant("late", times=1, delay_s=0.7)
     place.land(*ROWS)
     assert place.seqs == [1, 2, 3, 4]
     wait_until("the late one", lambda: place.seqs, done=_has_all, deadline=Deadline.after(10))
