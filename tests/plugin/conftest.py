@@ -13,8 +13,9 @@ import pytest
 import pytest_vdkprobe.activation
 import pytest_vdkprobe.fixtures
 import pytest_vdkprobe.history.looking_back
-import pytest_vdkprobe.observe.history
 import pytest_vdkprobe.store.sqlite  # noqa: F401 - see above
+from pytest_vdkprobe.history import recorder
+from pytest_vdkprobe.observe import history
 
 PLATFORM = """
 [control]
@@ -63,6 +64,13 @@ def vdk_job(vdk_run, vdk_subject):
 """A conftest that plays every step of the shipped heartbeat without a platform."""
 
 
+@pytest.fixture(autouse=True)
+def patient_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take longer to make a history's tables than a run waits for that."""
+    for module in (recorder, history):
+        monkeypatch.setattr(module, "PATIENCE_S", 60.0)
+
+
 class Probe:
     """Runs pytest on a scenario in a folder of its own."""
 
@@ -93,7 +101,7 @@ class Probe:
     def run_apart(self, *args: str) -> pytest.RunResult:
         """Run it in a process of its own: for exit codes, signals and workers."""
         config = f"--vdk-config={self.config}"
-        return self.pytester.runpytest_subprocess(config, *LEAN, *args, timeout=60)
+        return self.pytester.runpytest_subprocess(config, *LEAN, *args, timeout=180)
 
     def ids(self, *args: str) -> list[str]:
         """The ids that would run, in their order."""

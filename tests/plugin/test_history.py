@@ -17,9 +17,21 @@ from pytest_vdkprobe.history import recorder
 from tests.plugin.conftest import THREE, Probe
 
 BROKEN = THREE.replace('vdk_step.evidence("ran")', 'raise PlatformFailure("it did not run")')
-KILLED = THREE.replace(
-    'vdk_step.evidence("ran")', "__import__('os').kill(__import__('os').getpid(), 9)"
-)
+KILLED = """
+import os, sqlite3
+from contextlib import closing
+
+def kept():
+    try:
+        with closing(sqlite3.connect("file:{history}?mode=ro", uri=True)) as connection:
+            return connection.execute("select count(*) from execution_step_part").fetchone()[0]
+    except sqlite3.OperationalError:
+        return 0
+
+def die():
+    wait_until("the step before", kept, done=bool, deadline=Deadline.after(60))
+    os.kill(os.getpid(), 9)
+""" + THREE.replace('vdk_step.evidence("ran")', "die()")
 
 
 def file() -> Path:
@@ -70,7 +82,7 @@ def test_a_bad_run_is_kept_as_failed(probe: Probe) -> None:
 
 
 def test_a_killed_run_keeps_what_it_had_and_is_found_abandoned(probe: Probe) -> None:
-    probe.scenario(KILLED)
+    probe.scenario(KILLED.replace("{history}", str(file())))
     assert probe.run_apart("test_mine.py").ret == -9
     assert rows(STEPS) == [
         ("IN_PROGRESS", "mine[hello-platform]", "IN_PROGRESS", "create", "pass", "created")
@@ -146,9 +158,9 @@ def locked() -> Iterator[None]:
 def test_a_locked_history_is_said_and_changes_no_verdict(
     probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "PATIENCE_S", 0.3)
     probe.scenario(THREE)
     probe.run("test_mine.py")
+    monkeypatch.setattr(recorder, "PATIENCE_S", 0.3)
     with locked():
         result = probe.run("test_mine.py")
     assert result.ret == 0
@@ -200,7 +212,7 @@ def test_a_full_disk_is_said_and_changes_no_verdict(probe: Probe) -> None:
     result = probe.pytester.run(
         *(sys.executable, "-c", limited, f"--vdk-config={probe.config}", "test_mine.py"),
         *("-p", "no:cacheprovider", "-p", "no:hypothesispytest"),
-        timeout=60,
+        timeout=180,
     )
     assert result.ret == 0, result.stdout.str() + result.stderr.str()
     result.stdout.fnmatch_lines(["vdkprobe history: not kept: *"])

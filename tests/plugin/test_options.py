@@ -109,7 +109,7 @@ sys.modules["pytest_vdkprobe.sandbox.session"] = module
     )
     probe.scenario(THREE)
     result = probe.pytester.runpytest_subprocess(
-        "test_mine.py", "--vdk-config=sandbox", "-n2", "-v", *LEAN, timeout=60
+        "test_mine.py", "--vdk-config=sandbox", "-n2", "-v", *LEAN, timeout=180
     )
     result.assert_outcomes(passed=3)
     assert result.stderr.str().count("SANDBOX STARTED") == 1

@@ -19,7 +19,7 @@ target = {{ kind = "{target}", path = "in-{{run}}-{{profile}}.json", create = tr
 reader = {{ kind = "file", path = "in-{{run}}-{{profile}}.json" }}
 profiles = ["small", "typed"]
 records = 20
-within_s = 1
+within_s = 20
 late_s = 0.2
 quiet_s = 0.05
 """
@@ -80,7 +80,7 @@ def test_profile_is_chosen_by_its_name(pytester: pytest.Pytester) -> None:
 
 def test_kind_of_a_users_own_that_loses_a_record_is_seen(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(LOSSY)
-    result = run(pytester, "lossy")
+    result = run(pytester, "lossy", "--vdk-set", "routes.0.within_s=3")
     assert result.ret == 1
     found = steps(pytester)
     assert {name: step["verdict"] for name, step in found.items()} == {

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -30,7 +29,9 @@ def test_hang(job, vdk_step):
 @step
 def test_after(vdk_step): vdk_step.evidence("went on")
 """
-HANG = "pause(60)"
+HANG = "pause(600)"
+PATIENCE_S = 60.0
+"""For what takes a second or two on an idle machine."""
 
 
 class Started:
@@ -51,12 +52,13 @@ class Started:
     def wait_for(self, name: str) -> None:
         """Until the run has touched that file."""
         path: Path = self.folder / name
-        wait_until(name, path.exists, done=bool, deadline=Deadline.after(20))
+        limit = Deadline.after(PATIENCE_S)
+        wait_until(name, path.exists, done=bool, deadline=limit, longest_pause_s=0.1)
 
     def end(self) -> tuple[int, str]:
         """Its exit code and output."""
         try:
-            output, _ = self.process.communicate(timeout=30)
+            output, _ = self.process.communicate(timeout=PATIENCE_S)
         finally:
             if self.process.poll() is None:
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -67,6 +69,15 @@ def start(probe: Probe, *args: str, body: str = HANG, cleanup_s: float = 0.2) ->
     """A run that hangs in its first step."""
     probe.scenario(STEPS.format(body=body, cleanup_s=cleanup_s))
     return Started(probe, "test_mine.py", *args)
+
+
+def alive(group: int) -> bool:
+    """Whether any process of the group is there."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -98,7 +109,7 @@ def test_sigterm_while_something_is_cleaned_up_waits_for_it(probe: Probe) -> Non
 
 
 def test_a_second_sigterm_ends_it_at_once(probe: Probe) -> None:
-    run = start(probe, cleanup_s=30)
+    run = start(probe, cleanup_s=600)
     run.wait_for("hanging")
     run.process.send_signal(signal.SIGTERM)
     run.wait_for("cleaning")
@@ -110,12 +121,10 @@ def test_a_second_sigterm_ends_it_at_once(probe: Probe) -> None:
 
 def test_the_end_of_the_grace_time_ends_a_cleanup_that_hangs(probe: Probe) -> None:
     probe.write("platform.toml", probe.config.read_text() + "\n[run]\ngrace_s = 0.5\n")
-    run = start(probe, cleanup_s=30)
+    run = start(probe, cleanup_s=600)
     run.wait_for("hanging")
-    started = time.monotonic()
     run.process.send_signal(signal.SIGTERM)
     code, output = run.end()
-    assert time.monotonic() - started < 5
     assert code == pytest.ExitCode.INTERRUPTED, output
     assert "cleanup did not end within 0.5 s" in output
 
@@ -140,5 +149,10 @@ def pytest_configure(config):
     code, output = run.end()
     assert code == pytest.ExitCode.INTERRUPTED, output
     assert "swept job x" in output
-    with pytest.raises(ProcessLookupError):
-        os.killpg(run.process.pid, 0)
+    # A worker closes what we wait for a moment before it is gone.
+    wait_until(
+        "the end of the group",
+        lambda: alive(run.process.pid),
+        done=lambda there: not there,
+        deadline=Deadline.after(PATIENCE_S),
+    )

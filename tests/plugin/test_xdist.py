@@ -42,7 +42,7 @@ from pathlib import Path
 def test_meet(vdk_step, vdk_subject):
     Path({str(meeting)!r}, vdk_subject).touch()
     both = lambda: len(list(Path({str(meeting)!r}).iterdir()))
-    wait_until("the other", both, done=lambda n: n == 2, deadline=Deadline.after(10))
+    wait_until("the other", both, done=lambda n: n == 2, deadline=Deadline.after(60))
     vdk_step.evidence("met")
 @step
 def test_b(vdk_step): vdk_step.evidence("b")
