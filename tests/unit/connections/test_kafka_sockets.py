@@ -6,6 +6,7 @@ import gc
 import logging
 import socket
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,19 +16,17 @@ from pytest_vdkprobe.connections.kafka_sockets import Unopened, direct
 from pytest_vdkprobe.waiting import Deadline, wait_until
 
 
-def sockets() -> int:
-    """How many this process has open."""
-    found = 0
+def sockets() -> set[str]:
+    """Those that this process has open, each by its own number."""
+    found = set()
     for entry in Path("/proc/self/fd").iterdir():
-        try:
-            found += entry.readlink().name.startswith("socket:")
-        except OSError:
-            continue
-    return found
+        with suppress(OSError):
+            found.add(entry.readlink().name)
+    return {name for name in found if name.startswith("socket:")}
 
 
-def left_by(mended: bool) -> int:
-    """How many sockets a client leaves that finds no broker."""
+def left_by(mended: bool) -> set[str]:
+    """The sockets that a client leaves that finds no broker."""
     kafka = driver()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -59,10 +58,10 @@ def test_client_that_finds_no_broker_leaves_no_socket(
             warnings.simplefilter("ignore", ResourceWarning)
             wait_until(
                 "the sockets to be collected",
-                lambda: sockets() if gc.collect() >= 0 else -1,
-                done=lambda count: count <= before,
+                lambda: sockets() - before if gc.collect() >= 0 else before,
+                done=lambda new: not new,
                 deadline=Deadline.after(20),
             )
     finally:
         gc.enable()
-    assert (left == 0) == mended
+    assert (not left) == mended

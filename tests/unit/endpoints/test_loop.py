@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,10 +61,10 @@ def test_good_service_passes_with_every_task_counted(sandbox: Sandbox) -> None:
         ({"name": "status", "status": 401, "times": 3}, {}, "3 x 401 Unauthorized"),
         ({"name": "status", "status": 500, "times": 3}, {}, "3 x 500 Internal Server Error"),
         ({"name": "reset", "times": 3}, {}, "3 x the connection was cut"),
-        ({"name": "hang", "times": 3}, {"read_timeout_s": 0.3}, "3 x the request was taken"),
+        ({"name": "hang", "times": 3}, {"read_timeout_s": 1.5}, "3 x the request was taken"),
         (
             {"name": "slow-body", "times": 3, "delay_s": 20},
-            {"read_timeout_s": 0.3},
+            {"read_timeout_s": 1.5},
             "3 x the answer began",
         ),
         (
@@ -71,7 +72,11 @@ def test_good_service_passes_with_every_task_counted(sandbox: Sandbox) -> None:
             {"expect": {"json": {"$.Id": "a"}}},
             "3 x $.Id is nothing there",
         ),
-        ({"name": "slow", "times": 3, "delay_s": 0.5}, {"expect": {"within_s": 0.45}}, "took 0."),
+        (
+            {"name": "slow", "times": 3, "delay_s": 0.5},
+            {"expect": {"within_s": 0.45}},
+            " s, more than 0.45 s",
+        ),
     ],
     ids=["401", "5xx", "reset", "hang", "slow body", "wrong body", "slow"],
 )
@@ -134,7 +139,7 @@ def test_quantile_over_its_limit_fails(sandbox: Sandbox) -> None:
     tally = tally_of(settings_for(sandbox, latency={"max": 0.25}))
     with pytest.raises(PlatformFailure, match="took too long") as caught:
         tally.require()
-    assert "max 0." in str(caught.value)
+    assert re.search(r"max \d+\.\d", str(caught.value))
 
 
 def test_without_an_ended_task_there_is_no_evidence(sandbox: Sandbox) -> None:
@@ -150,7 +155,9 @@ def test_a_round_between_two_tasks_rests_on_the_last_good_one(sandbox: Sandbox) 
     loop.finish(deadline=Deadline.after(LIMIT_S)).require()
     between = loop.take()
     between.require()
-    assert between.evidence().startswith("none ended meanwhile; the last one succeeded 0.")
+    assert re.match(r"none ended meanwhile; the last one succeeded \d\.\d", between.evidence()), (
+        between.evidence()
+    )
     loop.close()
 
 
@@ -217,7 +224,8 @@ def test_refused_login_is_told_with_its_key(
 
 def test_table_shows_every_state_and_takes_answers_as_text(sandbox: Sandbox) -> None:
     sandbox.plant("status", status=500, body="[bold]x[/nope]", times=1, path="^/metadata/a$")
-    loop = made(settings_for(sandbox), limit=50)
+    # One after the other, so that it is one of the first that fails.
+    loop = made(settings_for(sandbox, at_once=1), limit=50)
     loop.start()
     loop.finish(deadline=Deadline.after(LIMIT_S))
     shown = table("local", loop.tracked(), now=time.monotonic())

@@ -292,7 +292,7 @@ def test_loading_a_job_imports_neither_requests_nor_croniter() -> None:
         "print(sorted({'requests', 'croniter', 'asyncio'} & set(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=180
     )
     assert done.stdout.strip() == "[]"
 
