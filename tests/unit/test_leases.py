@@ -54,7 +54,7 @@ def in_another_process(store: LeaseStore, lines: str, *, run_id: str = "7f3a90c2
         f"where = {WHERE!r}\n" + lines
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=180, check=False
     )
     assert not done.stderr, done.stderr
     return done.stdout.strip()

@@ -67,7 +67,7 @@ def test_a_full_disk_is_told_in_words(words: list[str]) -> None:
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
     assert done.returncode == 6
@@ -86,7 +86,7 @@ def test_a_reader_that_has_left_is_no_trouble(words: list[str]) -> None:
         assert process.stderr is not None
         process.stdout.close()
         said = process.stderr.read()
-        assert process.wait(60) == 0, said
+        assert process.wait(180) == 0, said
     assert said == ""
 
 

@@ -64,7 +64,7 @@ def help_of(*command: str) -> str:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode == 0, f"{' '.join(command)} --help: {done.stderr or done.stdout}"

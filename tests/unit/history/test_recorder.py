@@ -47,7 +47,7 @@ def require_nothing_loaded(url: str) -> None:
             [sys.executable, "-c", SCRIPT, url, how],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
         assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr

@@ -34,7 +34,7 @@ def bare_pytest(folder: Path, *arguments: str) -> tuple[int, set[str], str]:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=True,
     )
     seen = json.loads(result.read_text())
