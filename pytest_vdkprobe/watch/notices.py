@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from pytest_vdkprobe.watch.settings import MetricsSettings, PingSettings
 
 
+GRACE_S = 1.0
+"""How much longer than its call a socket may wait: who waits beside it says better what hung."""
+
+
 class Notice:
     """Does `act` in a thread of its own, for the latest occasion, as often as there is one."""
 
@@ -63,8 +67,9 @@ class Notice:
     def _serve(self) -> None:
         while True:
             self._wanted.wait()
-            closing = self._closing
+            # Cleared first: an end that comes now is seen below, or wakes us again.
             self._wanted.clear()
+            closing = self._closing
             occasion, self._occasion = self._occasion, None
             if occasion is not None:
                 self._try(occasion)
@@ -113,7 +118,10 @@ class Ping:
         import requests  # noqa: PLC0415 - only who has a monitor loads it
 
         answer = requests.request(
-            self.settings.method, url, timeout=self.settings.timeout_s, allow_redirects=False
+            self.settings.method,
+            url,
+            timeout=self.settings.timeout_s + GRACE_S,
+            allow_redirects=False,
         )
         return answer.status_code
 

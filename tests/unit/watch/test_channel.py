@@ -32,7 +32,7 @@ def test_long_message_before_the_end_is_heard_in_full(ends: tuple[Channel, Chann
 
     speaker = threading.Thread(target=speak)
     speaker.start()
-    assert [message["said"] for message in ours.rest()] == [LONG, "bye"]
+    assert [message["said"] for message in ours.rest(within_s=30.0)] == [LONG, "bye"]
     speaker.join()
 
 

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +14,7 @@ from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.errors import ProbeError
 from pytest_vdkprobe.metrics.recorder import Recorder
 from pytest_vdkprobe.observe.exposition import Exposition
+from pytest_vdkprobe.watch import notices
 from pytest_vdkprobe.watch.notices import Notice, Ping, Push
 from pytest_vdkprobe.watch.settings import MetricsSettings, PingSettings
 
@@ -79,7 +81,7 @@ def test_an_answer_that_is_no_success_is_a_failure_of_the_ping(listener: Listene
 def test_a_monitor_that_hangs_is_left_after_its_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         ping = Ping(PingSettings(url=f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_s=0.2))
-        with pytest.raises(Exception, match=r"(?i)timed out|no answer within"):
+        with pytest.raises(ProbeError, match=r"gives no answer within 0\.2 s"):
             ping("good")
 
 
@@ -126,6 +128,26 @@ def test_telling_never_waits_for_one_that_hangs() -> None:
     notice.close(PATIENCE_S)
     assert told[-1] == 99
     assert len(told) <= 3
+
+
+def test_an_end_that_comes_while_it_wakes_up_is_not_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Event(threading.Event):
+        def clear(self) -> None:
+            notice._closing = True
+            self.set()
+            super().clear()
+
+    stand_in = SimpleNamespace(Event=Event, Thread=threading.Thread)
+    monkeypatch.setattr(notices, "threading", stand_in)
+    told: list[object] = []
+    failed = Recorder().counter("vdkprobe_notices_failed_total", to="ping")
+    notice = Notice("ping", told.append, failed=failed, say=lambda _: None)
+    notice.tell("last")
+    notice._thread.join(PATIENCE_S)
+    assert not notice._thread.is_alive()
+    assert told == ["last"]
 
 
 def test_a_group_is_pushed_whole_and_removed(listener: Listener) -> None:
