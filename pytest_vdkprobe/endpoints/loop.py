@@ -127,6 +127,8 @@ class TaskLoop:
             self._missed_before += missed
             pending = len(self._open)
             good_s = None if self._last_good is None else time.monotonic() - self._last_good
+        if self._instruments is not None:
+            self._stand(self._instruments)
         return Tally(
             self.settings,
             place=self.place,
@@ -187,13 +189,20 @@ class TaskLoop:
     def serve(self, number: int, endpoint: Endpoint) -> None:
         """Make the call of a task, and see what comes of it; in the caller's thread."""
         with self._lock:
-            task = self._tracked[number]
+            task = self._tracked.get(number)
+        if task is None:
+            # Dismissed before its turn came: the machine was held up for so long.
+            return
         reason = self._call(task, endpoint)
         now = time.monotonic()
         with self._lock:
             if task.dismissed:
                 return
             task.end(now, reason)
+        if self._instruments is not None:
+            # As long as it is open, so that whoever waits for the last finds it counted.
+            self._instruments.ended(task)
+        with self._lock:
             del self._open[number]
             self._ended.append(task)
             if task.state is State.SUCCEEDED:
@@ -201,7 +210,6 @@ class TaskLoop:
             if len(self._tracked) > LONGEST_BACKLOG:
                 self._forget_oldest()
         if self._instruments is not None:
-            self._instruments.ended(task)
             self._stand(self._instruments)
 
     def _stand(self, instruments: Instruments) -> None:

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -19,7 +19,7 @@ from pytest_vdkprobe.endpoints.task import State
 from pytest_vdkprobe.errors import LoginError, NoEvidence, PlatformFailure, TransportError
 from pytest_vdkprobe.sandbox.faults import FLAKINESS, Fault, Faults
 from pytest_vdkprobe.sandbox.server import Sandbox
-from pytest_vdkprobe.waiting import Deadline, wait_until
+from pytest_vdkprobe.waiting import Deadline, pause, wait_until
 
 LIMIT_S = 30.0
 
@@ -268,3 +268,35 @@ def test_refusals_without_a_login_of_ours_are_the_services_failure(sandbox: Sand
     sandbox.plant("status", status=401, method="GET", path="^/metadata/")
     with pytest.raises(PlatformFailure, match="20 failed"):
         tally_of(settings_for(sandbox)).require()
+
+
+def test_whoever_waits_for_the_last_task_finds_it_counted(sandbox: Sandbox) -> None:
+    class Slow:
+        counted = 0
+
+        def ended(self, _task: object) -> None:
+            pause(0.2)
+            self.counted += 1
+
+        def created(self) -> None: ...
+
+        def stand(self, **_: object) -> None: ...
+
+    loop = made(settings_for(sandbox, at_once=1), limit=2)
+    slow = Slow()
+    loop._instruments = cast("Any", slow)
+    loop.start()
+    loop.finish(deadline=Deadline.after(LIMIT_S))
+    assert slow.counted == 2
+    loop.close()
+
+
+def test_task_that_is_dismissed_before_its_turn_does_not_end_the_schedule(
+    sandbox: Sandbox,
+) -> None:
+    loop = made(settings_for(sandbox, dismiss_s=60))
+    loop._begin(0, time.monotonic())
+    assert loop.clean(time.monotonic() + 61) == 1
+    loop.serve(0, loop._first)
+    assert loop.take().why() == "1 x dismissed: no end after 60 s"
+    loop.close()
