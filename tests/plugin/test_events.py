@@ -53,7 +53,7 @@ def test_loss_fails_with_numbers_and_traces_and_keeps_the_ledger(
     pytester: pytest.Pytester, sandbox: Sandbox
 ) -> None:
     sandbox.plant("events-loses", skip=3, times=2)
-    result = run(pytester)
+    result = run(pytester, "--vdk-set", "events.0.within_s=4")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*Of 20 records: 2 lost.*", "*lost 2: record*", "*traces: *"])
     account = steps(pytester)["account"]["account"]

@@ -108,7 +108,7 @@ def test_slots_that_were_slept_through_are_missed_and_not_made_up_for() -> None:
 
 
 def test_slot_that_finds_too_many_under_way_is_missed() -> None:
-    served = Served(0, 1)
+    served = Served(*range(10_000))
     with pace(served, interval_s=0.01, at_once=2) as made:
         made.start()
         wait_until(

@@ -20,7 +20,9 @@ from pytest_vdkprobe.sandbox.server import Sandbox
 from pytest_vdkprobe.waiting import Deadline, wait_until
 
 LIMIT_S = 40.0
-QUICK = {"interval_s": 0.02, "events": 20, "within_s": 4.0, "late_s": 0.5, "quiet_s": 0.3}
+QUICK = {"interval_s": 0.02, "events": 20, "within_s": 15.0, "late_s": 0.5, "quiet_s": 0.3}
+LOSSY: dict[str, Any] = {"within_s": 4.0}
+"""For those that wait until something is lost."""
 
 
 def table(sandbox: Sandbox, **given: Any) -> dict[str, Any]:

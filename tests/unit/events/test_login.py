@@ -124,9 +124,9 @@ def test_token_that_expires_while_we_listen_is_replaced_by_another(
 def test_listeners_that_are_refused_are_a_matter_of_login_and_lose_nothing(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    with stream(
-        sandbox, tmp_path, reader=LISTEN, **{**WATCH, "within_s": 1.0, "late_s": 0.5}
-    ) as made:
+    # How busy this machine is, is not the question.
+    windows = {"within_s": 3.0, "late_s": 1.0, "allow": {"late": 1000}}
+    with stream(sandbox, tmp_path, reader=LISTEN, **{**WATCH, **windows}) as made:
         made.open()
         made.start()
         seen(made, 2)

