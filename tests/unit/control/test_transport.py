@@ -158,9 +158,16 @@ def test_after_a_call_that_was_given_up_the_next_one_works(
 def test_a_tls_handshake_that_hangs_ends_at_the_deadline(connect: MakeClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         client = connect(f"https://127.0.0.1:{mute.getsockname()[1]}", within_s=1.0)
-        # Not before: a socket whose other end went just then is left open by Python's ssl.
+        before = set(threading.enumerate())
         with ends_in_time(1.0), pytest.raises(TransportError, match="shaking hands for TLS"):
             client.info()
+        # A socket whose other end went before its handshake began is left open by Python's ssl.
+        wait_until(
+            "the end of the call",
+            lambda: set(threading.enumerate()) - before,
+            done=lambda left: not [one for one in left if one.name == "vdkprobe-http"],
+            deadline=Deadline.after(30),
+        )
 
 
 def test_a_connection_that_nobody_accepts_ends_at_the_deadline(connect: MakeClient) -> None:
