@@ -119,6 +119,9 @@ def _bulk(_run_id: str, seq: int) -> dict[str, object]:
 def _typed(run_id: str, seq: int) -> dict[str, object]:
     shift = timedelta(minutes=7 * (seq % 40) - 140, microseconds=seq % 1_000_000)
     zone = timezone(timedelta(minutes=ZONES[seq % len(ZONES)]))
+    text = TEXTS[seq % len(TEXTS)]
+    # What begins with blanks also ends with them, behind the number: many engines trim there.
+    blanks = text[: len(text) - len(text.lstrip())]
     long = ""
     if seq % LONG_EVERY == 1:
         unit = f"{run_id}-{seq}-"
@@ -126,7 +129,7 @@ def _typed(run_id: str, seq: int) -> dict[str, object]:
     return {
         "nothing": None,
         "empty": "",
-        "text": f"{TEXTS[seq % len(TEXTS)]} {seq}",
+        "text": f"{text} {seq}{blanks}",
         "amount": Decimal(AMOUNTS[seq % len(AMOUNTS)]),
         "whole": WHOLES[seq % len(WHOLES)],
         "ratio": RATIOS[seq % len(RATIOS)],

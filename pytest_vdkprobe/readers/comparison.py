@@ -2,7 +2,7 @@
 
 A digest shows that a body is as it was digested; that both are as they were sent, and the typed
 columns too, only a comparison shows. Each row is fetched once, however often a table is looked at,
-and a few at a time.
+and a few at a time; and once more at the end, for what was changed after it had come.
 """
 
 from __future__ import annotations
@@ -35,6 +35,11 @@ class Comparison:
         self._doubled = BitMap64()
         self.corrupted = BitMap64()
         self.examples: list[Difference] = []
+
+    def forget(self) -> None:
+        """Compare all once more with the next look; what was found wrong stays so."""
+        self.compared.clear()
+        self._doubled.clear()
 
     def look(self, found: Observation, expectation: Expectation, *, deadline: Deadline) -> None:
         """Compare what is new: records, second copies, rows that the engine found wrong."""

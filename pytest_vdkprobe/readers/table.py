@@ -106,6 +106,11 @@ class TableReader:
                 ) from trouble
             pause(AGAIN_S, deadline=silent)
 
+    def compare_anew(self) -> None:
+        """Let the next look compare all rows again: they may be changed where they lie."""
+        if self._comparison is not None:
+            self._comparison.forget()
+
     def _no(self, exc: SqlError) -> PlatformFailure:
         """The server has let us read before, so its no is its own change of mind."""
         why = ": no answer in time" if exc.timed_out else ""

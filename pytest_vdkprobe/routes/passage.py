@@ -178,9 +178,18 @@ class Passage:
             quiet.clear()
             return deadline.expired
 
+        def look() -> Account:
+            account = self.look(deadline=deadline)
+            compare_anew = getattr(self.reader, "compare_anew", None)
+            if compare_anew is not None and ended(account) and not deadline.expired:
+                # What lies in a table may be changed after it was compared.
+                compare_anew()
+                account = self.look(deadline=deadline)
+            return account
+
         account = wait_until(
             f"records out of {self}",
-            lambda: self.look(deadline=deadline),
+            look,
             done=ended,
             deadline=deadline,
             describe=lambda _account: self.progress,

@@ -172,6 +172,13 @@ FAULTS: tuple[Fault, ...] = (
         ("record 2, text: sent 'Grüße", "seen 'grüße"),
     ),
     Fault(
+        "blanks trimmed at an end",
+        _changed(6, text=str.rstrip),
+        ONE_CORRUPTED,
+        {"corrupted": {6}},
+        ("record 6, text: sent ", "blanks around"),
+    ),
+    Fault(
         "one timestamp moved by an hour",
         _changed(instant=lambda instant: instant + timedelta(hours=1)),
         ONE_CORRUPTED,

@@ -110,6 +110,25 @@ def test_user_who_may_read_and_not_insert_is_told_apart(place: PostgresPlace) ->
     assert "permission denied" in result.reason
 
 
+def test_row_that_is_changed_after_it_was_compared_is_told_when_compared_anew(
+    place: PostgresPlace,
+) -> None:
+    small = profile("small")
+    with place.target() as target, place.reader() as reader:
+        target.prepare(small.columns)
+        try:
+            reader.prepare(small.columns)
+            record = small.make("run-12345678", 0, sent_at_us=1)
+            target.send([record], deadline=Deadline.after(LIMIT_S))
+            before = reader.observe(expected(small), deadline=Deadline.after(LIMIT_S))
+            place.sql("update {table} set body = body || ' ', digest = md5(body || ' ')")
+            reader.compare_anew()
+            after = reader.observe(expected(small), deadline=Deadline.after(LIMIT_S))
+        finally:
+            target.remove()
+    assert (list(before.corrupted), list(after.corrupted)) == ([], [0])
+
+
 def expected(profile: Profile) -> Expectation:
     """Of one record."""
     sent = BitMap64([0])

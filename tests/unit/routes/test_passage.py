@@ -100,6 +100,21 @@ def test_duplicate_that_trails_is_waited_for(passage: Callable[..., Passage]) ->
     account.require(duplicate=1)
 
 
+def test_reader_that_can_compares_all_once_more_at_the_end(
+    passage: Callable[..., Passage],
+) -> None:
+    class Changing(Pipe):
+        def compare_anew(self) -> None:
+            self.calls.append("compare anew")
+            assert self._observer is not None
+            self._observer.observation.corrupted.add(7)
+
+    pipe = Changing()
+    account = through(passage(pipe))
+    assert account.corrupted == 1
+    assert pipe.calls.count("compare anew") == 1
+
+
 def test_refused_record_that_comes_out_is_contradicted(passage: Callable[..., Passage]) -> None:
     refused = SendResult(Outcome.REFUSED, "no room")
     pipe = Pipe(judge=lambda record: refused if record.seq == 5 else ACKNOWLEDGED)
