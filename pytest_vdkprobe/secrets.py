@@ -43,10 +43,13 @@ class Redactor:
         forms = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
         # A property that holds JSON, as the shipped job's proof does, is JSON inside JSON.
         forms |= {json.dumps(form)[1:-1] for form in forms}
-        forms |= {quote(raw, safe=""), quote(raw), quote_plus(raw)}
-        forms |= {re.sub("%..", lambda found: found[0].lower(), form) for form in forms}
+        urls = {quote(raw, safe=""), quote(raw), quote_plus(raw)}
+        urls |= {re.sub("%..", lambda found: found[0].lower(), form) for form in urls}
+        # An address in another's query is quoted twice.
+        forms |= urls | {quote(form, safe="") for form in urls}
         forms |= _markup_forms(value)
         forms |= {repr(value)[1:-1], repr(raw)[2:-1], raw.hex(), raw.hex().upper()}
+        forms |= _misread_forms(value, raw)
         forms |= _base64_forms(raw)
         # A key of several lines is also printed line by line, indented.
         forms |= {line.strip() for line in value.splitlines() if len(line.strip()) >= LINE}
@@ -105,8 +108,20 @@ def _bytes_of(value: str) -> bytes:
 def _markup_forms(value: str) -> set[str]:
     """The value as XML and HTML writers escape it; `html` itself would cost its table of names."""
     text = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    attribute = text.replace('"', "&quot;")
-    return {text, attribute, attribute.replace("'", "&#x27;"), attribute.replace("'", "&apos;")}
+    forms = {
+        text.replace("'", single).replace('"', double)
+        for single in ("'", "&apos;", "&#39;", "&#039;", "&#x27;")
+        for double in ('"', "&quot;", "&#34;", "&#034;", "&#x22;")
+    }
+    return forms | {form.encode("ascii", "xmlcharrefreplace").decode() for form in forms}
+
+
+def _misread_forms(value: str, raw: bytes) -> set[str]:
+    """The value where its character set was missing or mistaken, as headers and logs do."""
+    forms = {ascii(value)[1:-1], raw.decode("latin-1"), repr(raw.decode("latin-1"))[1:-1]}
+    for charset in ("ascii", "latin-1"):
+        forms.add(value.encode(charset, "replace").decode("utf-8", "replace"))
+    return forms
 
 
 def _base64_forms(raw: bytes) -> set[str]:

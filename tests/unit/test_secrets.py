@@ -44,6 +44,15 @@ def redactor(*values: str) -> Redactor:
         html.escape(CANARY, quote=False),
         CANARY.encode().hex(),
         CANARY.encode().hex().upper(),
+        quote(quote(CANARY, safe=""), safe=""),
+        html.escape(CANARY).replace("&#x27;", "&#39;"),
+        html.escape(CANARY).replace("&#x27;", "&#039;"),
+        html.escape(CANARY).replace("&quot;", "&#34;").replace("&#x27;", "&#39;"),
+        html.escape(CANARY).encode("ascii", "xmlcharrefreplace").decode(),
+        ascii(CANARY),
+        CANARY.encode().decode("latin-1"),
+        repr(CANARY.encode().decode("latin-1")),
+        CANARY.encode("latin-1").decode(errors="replace"),
     ],
 )
 def test_every_usual_form_is_masked(form: str) -> None:
