@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -348,9 +348,25 @@ def table_name(connection: TrinoConnection, text: str) -> Name:
 
 
 def _rows(cursor: Any, sql: str, parameters: Row) -> Iterator[Row]:
-    cursor.execute(sql, list(parameters))
-    while rows := cursor.fetchmany(STREAMED):
+    with _understood():
+        cursor.execute(sql, list(parameters))
+    while True:
+        with _understood():
+            rows = cursor.fetchmany(STREAMED)
+        if not rows:
+            return
         yield from rows
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """What the client stumbles over in an answer, as a statement's failure."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError) as exc:
+        # It takes what comes with 200 for JSON of Trino's own: a proxy may have cut it, or made it.
+        said = f"an answer that is not Trino's: {type(exc).__name__}: {one_line(exc)}"
+        raise SqlError(said, fate=Fate.UNKNOWN) from exc
 
 
 def _cancel(cursor: Any) -> None:

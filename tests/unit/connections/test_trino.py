@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pytest_vdkprobe.connections.sql import SqlError
+from pytest_vdkprobe.connections.sql import Fate, SqlError
 from pytest_vdkprobe.connections.trino import TrinoConnection, TrinoDatabase
 from pytest_vdkprobe.waiting import Deadline
 
@@ -30,7 +30,9 @@ ANSWER = {
 
 
 @contextmanager
-def coordinator(*statuses: int) -> Iterator[tuple[TrinoDatabase, list[str]]]:
+def coordinator(
+    *statuses: int, answer: bytes = json.dumps(ANSWER).encode()
+) -> Iterator[tuple[TrinoDatabase, list[str]]]:
     """One that answers with these in turn, and then with a row; and the statements it was sent."""
     left, sent = list(statuses), []
 
@@ -38,7 +40,7 @@ def coordinator(*statuses: int) -> Iterator[tuple[TrinoDatabase, list[str]]]:
         def do_POST(self) -> None:
             sent.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
             status = left.pop(0) if left else 200
-            body = json.dumps(ANSWER).encode() if status == 200 else b"upstream is busy"
+            body = answer if status == 200 else b"upstream is busy"
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -76,3 +78,17 @@ def test_a_read_that_is_never_let_in_fails() -> None:
     with coordinator(*[503] * 9) as (database, sent), pytest.raises(SqlError, match="503"):
         database.run("SELECT 1", deadline=Deadline.after(20))
     assert len(sent) == 4
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [json.dumps(ANSWER).encode()[:-40], b"<html>", b"{}", b"[]", b"null", b"\xff"],
+    ids=["cut", "html", "object", "list", "null", "no-text"],
+)
+def test_what_is_no_answer_of_trino_s_is_told_as_that_and_leaves_open_what_was_written(
+    answer: bytes,
+) -> None:
+    with coordinator(answer=answer) as (database, _), pytest.raises(SqlError) as raised:
+        database.run("INSERT INTO t VALUES (1)", deadline=Deadline.after(20))
+    assert "not Trino's" in str(raised.value)
+    assert raised.value.fate is Fate.UNKNOWN
