@@ -119,6 +119,7 @@ def _markup_forms(value: str) -> set[str]:
 def _misread_forms(value: str, raw: bytes) -> set[str]:
     """The value where its character set was missing or mistaken, as headers and logs do."""
     forms = {ascii(value)[1:-1], raw.decode("latin-1"), repr(raw.decode("latin-1"))[1:-1]}
+    forms.add(value.encode("ascii", "xmlcharrefreplace").decode())
     for charset in ("ascii", "latin-1"):
         forms.add(value.encode(charset, "replace").decode("utf-8", "replace"))
     return forms

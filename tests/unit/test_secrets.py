@@ -49,6 +49,7 @@ def redactor(*values: str) -> Redactor:
         html.escape(CANARY).replace("&#x27;", "&#039;"),
         html.escape(CANARY).replace("&quot;", "&#34;").replace("&#x27;", "&#39;"),
         html.escape(CANARY).encode("ascii", "xmlcharrefreplace").decode(),
+        CANARY.encode("ascii", "xmlcharrefreplace").decode(),
         ascii(CANARY),
         CANARY.encode().decode("latin-1"),
         repr(CANARY.encode().decode("latin-1")),
