@@ -142,8 +142,10 @@ class Account:
             line = f"{name.replace('_', ' ')} {count}"
             if self.members.get(name):
                 line += f": record {shown_ranges(self.members[name])}"
-            if name in self.reasons:
-                line += f" ({self.reasons[name]})"
+            # Contradicted is what was refused and came.
+            reason = self.reasons.get("refused" if name == "contradicted" else name)
+            if reason is not None:
+                line += f" ({reason})"
             lines.append(line)
             if name == "corrupted":
                 lines += [f"  {difference}" for difference in self.observation.differences]

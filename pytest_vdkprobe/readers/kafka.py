@@ -99,6 +99,8 @@ class KafkaReader(StreamReader[list[Any]]):
         self._alive_at = 0.0
         self._asked_at = 0.0
         self._trouble = "no answer"
+        self._unreadable = ""
+        """Why messages that were there could not be had, when that happened last."""
         self._missing_since: float | None = None
 
     def prepare(self, columns: Mapping[str, ColumnType]) -> None:
@@ -170,7 +172,7 @@ class KafkaReader(StreamReader[list[Any]]):
         if consumer is None:
             raise RuntimeError("the reader collects after prepare()")
         try:
-            for partition, messages in consumer.poll(timeout_ms=POLL_MS).items():
+            for partition, messages in self._polled(consumer).items():
                 self._alive_at = time.monotonic()
                 first = self._next.get(partition.partition, 0)
                 new = [message for message in messages if message.offset >= first]
@@ -187,6 +189,13 @@ class KafkaReader(StreamReader[list[Any]]):
             # It tries again by itself; how long that may go on is decided in `_check`.
             self._trouble = str(exc) or type(exc).__name__
             collector.pause(POLL_MS / 1000)
+
+    def _polled(self, consumer: KafkaConsumer) -> Mapping[TopicPartition, list[Any]]:
+        try:
+            return consumer.poll(timeout_ms=POLL_MS)  # type: ignore[no-any-return]  # has no types
+        except driver().errors.KafkaError as exc:
+            self._unreadable = str(exc) or type(exc).__name__
+            raise
 
     def _ask(self, consumer: KafkaConsumer) -> None:
         """See that the brokers are there, and take up partitions that were added."""
@@ -234,10 +243,12 @@ class KafkaReader(StreamReader[list[Any]]):
         ]
         unread = sum(max(0, end - self._next.get(one, 0)) for one, end in self._ends.items())
         if unread:
+            why = "the way from the brokers to this machine may be too slow"
+            if self._unreadable:
+                why = f"they could not be read: {self._unreadable}"
             notes.append(
                 f"{unread} messages of the topic had not reached this reader when it last "
-                "looked: what is missing may be among them, and the way from the brokers to this "
-                "machine too slow"
+                f"looked: what is missing may be among them, and {why}"
             )
         return notes
 

@@ -17,7 +17,14 @@ from pytest_vdkprobe.accounting.ledger import Ledger
 from pytest_vdkprobe.accounting.observation import Observation
 from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
 from pytest_vdkprobe.config.registry import place_of
-from pytest_vdkprobe.errors import LONGEST_VALUE, LoginError, NoEvidence, ProbeError
+from pytest_vdkprobe.errors import (
+    LONGEST_VALUE,
+    LoginError,
+    NoEvidence,
+    PlatformFailure,
+    ProbeError,
+    TransportError,
+)
 from pytest_vdkprobe.routes.schedule import Schedule
 from pytest_vdkprobe.waiting import Deadline, wait_until
 
@@ -209,9 +216,14 @@ class Passage:
 
         Both are tried even if one fails.
         """
-        with ExitStack() as stack:
-            stack.callback(self.target.remove)
-            stack.callback(self.reader.remove)
+        try:
+            with ExitStack() as stack:
+                stack.callback(self.target.remove)
+                stack.callback(self.reader.remove)
+        except TransportError as exc:
+            if self._ledger is None:
+                raise
+            raise _went_away(exc) from exc
         if self._ledger is not None:
             self._ledger.close()
         if self.account is not None and self.account.delivered == self.account.sent:
@@ -282,6 +294,17 @@ class Passage:
 
     def _now_us(self) -> int:
         return self._schedule.now_us if self._schedule is not None else Schedule.clock_us()
+
+
+def _went_away(exc: TransportError) -> PlatformFailure:
+    """Both ends had answered before the first record was sent, so no setting of ours is wrong."""
+    return PlatformFailure(
+        f"What was created can't be removed: {exc.what}",
+        seen=exc.seen,
+        expected="an answer, as before the records were sent",
+        checked=exc.checked,
+        to_try="look at the server and its log: did it stop?",
+    )
 
 
 def _wrong_return(end: object, method: str, value: object, expected: str) -> ProbeError:

@@ -283,6 +283,30 @@ def test_messages_that_were_deleted_before_they_were_read_are_told(
     assert any("offsets 0-7: deleted before we could read" in note for note in found.notes)
 
 
+def test_messages_that_are_spoilt_on_the_way_are_told_as_that(
+    engines: SharedEngines, topic: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = engines.kafka.endpoint
+
+    def spoilt(**_: object) -> None:
+        raise driver().errors.CorruptRecordError("record batch failed crc check")
+
+    with target_of(server, topic, create=True) as target, reader_of(server, topic) as reader:
+        target.prepare(COLUMNS)
+        try:
+            reader.prepare(COLUMNS)
+            reader._collector.stop()
+            monkeypatch.setattr(reader._consumer, "poll", spoilt)
+            send(ledger, target, range(3))
+            reader._collect(reader._collector)
+            assert reader._consumer is not None
+            reader._ask(reader._consumer)
+            found = observed(ledger, reader, 0)
+        finally:
+            target.remove()
+    assert any("3 messages" in note and "failed crc check" in note for note in found.notes)
+
+
 def test_the_broker_s_clock_may_say_when_a_record_came(
     engines: SharedEngines, topic: str, ledger: Ledger
 ) -> None:

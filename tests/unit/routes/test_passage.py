@@ -13,7 +13,13 @@ from pytest_vdkprobe.accounting.account import Account
 from pytest_vdkprobe.accounting.ledger import Ledger
 from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
 from pytest_vdkprobe.accounting.profiles import PROFILES
-from pytest_vdkprobe.errors import LoginError, NoEvidence, PlatformFailure, ProbeError
+from pytest_vdkprobe.errors import (
+    LoginError,
+    NoEvidence,
+    PlatformFailure,
+    ProbeError,
+    TransportError,
+)
 from pytest_vdkprobe.records import Record
 from pytest_vdkprobe.routes.passage import Passage
 from pytest_vdkprobe.routes.settings import End, RouteSettings
@@ -120,6 +126,7 @@ def test_refused_record_that_comes_out_is_contradicted(passage: Callable[..., Pa
     pipe = Pipe(judge=lambda record: refused if record.seq == 5 else ACKNOWLEDGED)
     account = through(passage(pipe))
     assert (account.delivered, account.refused, account.contradicted) == (50, 0, 1)
+    assert "contradicted 1: record 5 (no room)" in account.explain()
 
 
 def test_refusal_is_told_with_its_reason(passage: Callable[..., Passage]) -> None:
@@ -245,3 +252,19 @@ def test_a_reader_that_returns_no_observation_is_named(passage: Callable[..., Pa
     with pytest.raises(ProbeError, match=r"Wrong.observe returned what it may not") as problem:
         through(passage(Wrong()))
     assert "{'seen': 50}" in str(problem.value)
+
+
+def test_end_that_went_away_before_the_cleanup_is_the_platforms(
+    passage: Callable[..., Passage],
+) -> None:
+    class Gone(Pipe):
+        def remove(self) -> None:
+            raise TransportError("The broker can't be reached.", seen="connection refused")
+
+    unsent, sent = passage(Gone()), passage(Gone())
+    with pytest.raises(TransportError):
+        unsent.remove()
+    through(sent)
+    with pytest.raises(PlatformFailure, match="The broker can't be reached") as failure:
+        sent.remove()
+    assert failure.value.seen == "connection refused"
