@@ -37,6 +37,8 @@ LOOK_S = 0.2
 BARRED_TRIES = 2
 """Refusals in a row until our login is the finding: the first may be of a token that expired, and
 the next is with another one where an authorizer is asked."""
+LARGEST = 2**64 - 1
+"""Of the numbers that can be kept; an event with a larger one is none of ours."""
 TIDIED = 1 << 16
 """After so many events what is known of them is put together: without gaps it takes no room."""
 REMEMBERED = 20_000
@@ -200,7 +202,7 @@ class WebsocketReader(StreamReader[tuple[int, "str | bytes"]]):
     def _arrivals(self, item: tuple[int, str | bytes], arrived_at_us: int) -> Iterable[Arrival]:
         number, message = item
         seen = _event(decode(message), arrived_at_us, self._names[number])
-        if self._ours(seen) and type(seen.seq) is int and seen.seq >= 0:
+        if self._ours(seen) and type(seen.seq) is int and 0 <= seen.seq <= LARGEST:
             return (seen,) if self._copies.is_new(number, seen.seq) else ()
         return (seen,) if number == self._speaker() else ()
 
