@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 FAILURES = 3
 """Polls in a row that may go wrong before the endpoint counts as broken: a poll changes nothing."""
 
+REPEATS = 3
+"""Pages in a row that begin as the one before. Where something comes again and again, an empty one
+is between: after each that is not, the next is asked for at once."""
+
 
 class HttpReaderSettings(
     EndpointSettings,
@@ -73,6 +77,8 @@ class HttpReader(StreamReader[tuple[int, list[Any]]]):
         self._count = 0
         self._since: object = None
         self._failures = 0
+        self._last_page: list[Any] = []
+        self._repeats = 0
 
     def prepare(self, columns: Mapping[str, ColumnType]) -> None:
         """Read all that is there already: what follows is new. Raises ProbeError."""
@@ -130,8 +136,28 @@ class HttpReader(StreamReader[tuple[int, list[Any]]]):
             if not isinstance(last, dict) or settings.since_field not in last:
                 raise _Unfit(answer, f"an item without the field {settings.since_field}")
             self._since = last[settings.since_field]
+        if settings.paging != "none":
+            self._see_that_it_pages(items)
         self._count += len(items)
         return items
+
+    def _see_that_it_pages(self, items: list[Any]) -> None:
+        """Raise ProbeError where each page has all again: it would never end, or look doubled."""
+        before, self._last_page = self._last_page, items
+        again = bool(before) and items[: len(before)] == before
+        self._repeats = self._repeats + 1 if again else 0
+        if self._repeats < REPEATS:
+            return
+        settings = self.settings
+        parameter = getattr(settings, f"{settings.paging}_parameter")
+        raise ProbeError(
+            f"The endpoint lists the same again, whatever {parameter} it is asked for.",
+            seen=f"{REPEATS + 1} pages in a row that begin with the same {len(before)} items",
+            expected="what follows those that were listed already",
+            checked=self._endpoint.place,
+            to_try=f"is reader.{settings.paging}_parameter what it calls it? where it always lists "
+            'all, set reader.paging = "none"',
+        )
 
     def _before_a_record(self, unfit: _Unfit) -> ProbeError:
         status = unfit.answer.status

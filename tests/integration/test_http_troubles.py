@@ -7,6 +7,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import trustme
@@ -229,6 +230,30 @@ def test_an_endpoint_that_lists_nothing_is_told(endpoint: Endpoint, listing: byt
         pytest.raises(ProbeError, match="does not list what it received"),
     ):
         reader.prepare(SMALL.columns)
+
+
+@pytest.mark.parametrize("paging", ["offset", "since"])
+def test_an_endpoint_that_always_lists_all_is_told(
+    endpoint: Endpoint, paging: Literal["offset", "since"]
+) -> None:
+    endpoint.listing = b'[{"position": 1}, {"position": 2}]'
+    with (
+        HttpReader(HttpReaderSettings(url=endpoint.url, paging=paging)) as reader,
+        pytest.raises(ProbeError, match=f"the same again, whatever {paging}") as problem,
+    ):
+        reader.prepare(SMALL.columns)
+    assert "reader.paging" in str(problem.value)
+
+
+def test_a_record_that_comes_again_and_again_is_no_endpoint_that_lists_all(
+    endpoint: Endpoint,
+) -> None:
+    (record,) = (wire_json(each) for each in records(1))
+    with HttpReader(HttpReaderSettings(url=endpoint.url)) as reader:
+        for _ in range(6):
+            endpoint.received.append(record)
+            assert reader._page() == [record]
+            assert reader._page() == []
 
 
 def test_an_endpoint_that_stops_listing_is_the_platform_s_doing(endpoint: Endpoint) -> None:
