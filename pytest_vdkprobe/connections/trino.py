@@ -350,23 +350,20 @@ def table_name(connection: TrinoConnection, text: str) -> Name:
 def _rows(cursor: Any, sql: str, parameters: Row) -> Iterator[Row]:
     with _understood():
         cursor.execute(sql, list(parameters))
-    while True:
+    rows: list[Row] = [()]
+    while rows:
         with _understood():
             rows = cursor.fetchmany(STREAMED)
-        if not rows:
-            return
         yield from rows
 
 
 @contextmanager
 def _understood() -> Iterator[None]:
-    """What the client stumbles over in an answer, as a statement's failure."""
+    """The client takes all that comes with 200 for Trino's; a proxy may have cut it, or made it."""
     try:
         yield
     except (ValueError, LookupError, TypeError, AttributeError) as exc:
-        # It takes what comes with 200 for JSON of Trino's own: a proxy may have cut it, or made it.
-        said = f"an answer that is not Trino's: {type(exc).__name__}: {one_line(exc)}"
-        raise SqlError(said, fate=Fate.UNKNOWN) from exc
+        raise SqlError(f"an answer that is not Trino's: {exc!r}", fate=Fate.UNKNOWN) from exc
 
 
 def _cancel(cursor: Any) -> None:
