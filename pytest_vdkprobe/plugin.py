@@ -177,11 +177,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; turn everything else on when there is a configuration."""
     for line in MARKERS:
         config.addinivalue_line("markers", line)
-    wanted = (
-        config.getoption("vdk_config")
-        or os.environ.get("VDKPROBE_CONFIG")
-        or config.getini("vdk_config")
-    )
+    given = config.getoption("vdk_config")
+    if given == "":
+        # Else a run without the variable that it names would be green and check nothing.
+        raise pytest.UsageError(
+            "--vdk-config names nothing.\n"
+            "  Expected:  FILE, sandbox or env\n"
+            "  To try:    is the variable that it comes from set?"
+        )
+    wanted = given or os.environ.get("VDKPROBE_CONFIG") or config.getini("vdk_config")
     if wanted and not config.getoption("help", default=False):
         from pytest_vdkprobe.activation import activate  # noqa: PLC0415 - inert unless asked
 

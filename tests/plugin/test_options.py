@@ -72,6 +72,7 @@ def test_quick_may_be_switched_off_by_the_environment(
     ("args", "environment", "text"),
     [
         (["--vdk-config=missing.toml"], {}, "missing.toml"),
+        (["--vdk-config="], {"VDKPROBE_CONFIG": "platform.toml"}, "--vdk-config names nothing"),
         (["--vdk-config=platform.toml", "--vdk-set", "team"], {}, "--vdk-set control.team=blue"),
         (["--vdk-config=platform.toml"], {"VDKPROBE_QUICK": "maybe"}, "neither true nor false"),
         (["--vdk-config=platform.toml", "--vdk-set", "run.gracs_s=1"], {}, "grace_s"),
