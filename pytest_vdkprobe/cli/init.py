@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pytest_vdkprobe.cli.new_file import write_new
+from pytest_vdkprobe.cli.new_file import require_native, write_new
 
 FILE = "platform.toml"
 SCHEMA = "vdkprobe.schema.json"
@@ -77,6 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_vdkprobe.cli.schema import as_text  # noqa: PLC0415 - loads every room's types
 
     file = Path(arguments.file)
+    require_native(file)
     text = TEMPLATE.replace(FILE, file.name)
     write_new(file, text)
     write_new(file.parent / SCHEMA, as_text(), over=True)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdkprobe.cli.new_file import write_new
+from pytest_vdkprobe.cli.new_file import require_native, write_new
 from pytest_vdkprobe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"{configuration.name} is a native configuration already.", file=configuration.name
         )
     output = Path(arguments.output) if arguments.output else None
+    if output is not None:
+        require_native(output)
     text = as_native(configuration, folder=output.parent if output else Path())
     if output is None:
         print(text, end="")

@@ -9,6 +9,16 @@ from pathlib import Path
 from pytest_vdkprobe.errors import ConfigError, ProbeError
 
 
+def require_native(path: Path) -> None:
+    """Raises ConfigError for a name by which a native configuration would be read as another's."""
+    if path.suffix.lower() != ".toml":
+        raise ConfigError(
+            f"{path} would not be read as what it would hold: a native configuration is a .toml.",
+            file=str(path),
+            to_try=f"name it {path.with_suffix('.toml')}",
+        )
+
+
 def write_new(path: Path, text: str, *, over: bool = False) -> None:
     """Write it, never over another unless `over`; nothing is left of one that fails.
 

@@ -94,6 +94,15 @@ def test_init_writes_a_file_that_is_usable_once_its_secret_is_there(
     assert "mine.toml is there already" in capsys.readouterr().err
 
 
+def test_init_writes_no_file_that_would_be_read_as_another_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "mine.ini"]) == 4
+    assert "name it mine.toml" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_init_has_commented_out_is_right_too(tmp_path: Path) -> None:
     lines = init.TEMPLATE.splitlines()
     opened = [
