@@ -77,7 +77,8 @@ def activate(config: pytest.Config) -> None:
     config.stash[HISTORY_KEY] = asked.address
     child = config.pluginmanager.get_plugin(WATCH_CHILD)
     watched = child is None and bool(option(config, "watch"))
-    if child is None and not watched:
+    judging = not (watched or option(config, "plan") or option(config, "sweep"))
+    if child is None and judging:
         _write_legacy_junit(config, run.configuration)
     scheduling.refuse_each(config)
     manager = config.pluginmanager

@@ -34,6 +34,16 @@ def test_a_plan_tells_what_would_be_created_and_which_steps_would_run(probe: Pro
 
 
 @pytest.mark.parametrize("option", ["--vdk-plan", "--vdk-sweep"])
+def test_an_errand_leaves_the_last_run_s_tests_xml_alone(probe: Probe, option: str) -> None:
+    fake(probe)
+    probe.write("heartbeat.ini", "[DEFAULT]\nCONTROL_API_URL = http://127.0.0.1:9\n")
+    probe.config = "heartbeat.ini"  # type: ignore[assignment]  # as the option takes it
+    probe.write("tests.xml", "of a run")
+    assert probe.run_apart(option).ret == 0
+    assert (probe.pytester.path / "tests.xml").read_text() == "of a run"
+
+
+@pytest.mark.parametrize("option", ["--vdk-plan", "--vdk-sweep"])
 def test_an_errand_uses_no_workers(probe: Probe, option: str) -> None:
     fake(probe)
     probe.scenario(THREE)
