@@ -155,7 +155,7 @@ class _Grant:
         return True
 
     def _read(self, answer: Answer) -> Granted:
-        if answer.status == 200:
+        if 200 <= answer.status < 300:
             try:
                 granted = msgspec.json.decode(answer.body, type=Granted)
             except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -175,7 +175,7 @@ class _Grant:
         raise self._problem(
             f"The token endpoint refused the login: {status_line(answer.status)}.",
             answer,
-            seen=excerpt(answer.body) or "an empty answer",
+            seen=_refusal(answer.body),
             expected="200 with an access_token",
         )
 
@@ -321,6 +321,21 @@ def headers_of(auth: Auth, post: PostForm) -> Mapping[str, str | Secret]:
 
 def _fits_a_header(token: str) -> bool:
     return bool(token) and token.isascii() and token.isprintable()
+
+
+def _refusal(body: bytes) -> str:
+    """What a token endpoint said against the login (RFC 6749, section 5.2), and no more of JSON:
+    the rest of it may be tokens in a shape that we don't know."""
+    try:
+        told = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return excerpt(body) or "an empty answer"
+    if not isinstance(told, dict):
+        return f"{len(body)} bytes of JSON"
+    words = [str(told[name]) for name in ("error", "error_description") if told.get(name)]
+    return excerpt(": ".join(words).encode("utf-8", "backslashreplace")) or (
+        "JSON with " + excerpt(", ".join(sorted(map(str, told))).encode(), 120)
+    )
 
 
 def _bearer(token: str, source: str) -> Secret:

@@ -168,6 +168,32 @@ def test_credentials_that_worked_and_are_refused_later_are_the_platforms(
 REFUSED = Reply(400, {"error": "invalid_grant", "error_description": f"bad {API_TOKEN}\x1b[1m"})
 
 
+@pytest.mark.parametrize("status", [200, 201])
+def test_a_token_may_be_granted_as_created(serve: Serve, connect: MakeClient, status: int) -> None:
+    granted = Reply(status, {"access_token": "granted-token", "expires_in": 1799})
+    fake = serve(lambda asked, line: granted if asked.path == "/token" else info())
+    connect(fake, auth=api_token(fake)).info()
+    assert fake.asked[-1].headers["authorization"] == "Bearer granted-token"
+
+
+@pytest.mark.parametrize(
+    ("body", "seen"),
+    [
+        ({"access_token": "leaky-token", "hint": "x"}, "JSON with access_token, hint"),
+        ({"error": "invalid_grant", "id_token": "leaky-token"}, "invalid_grant"),
+        (["leaky-token"], "15 bytes of JSON"),
+    ],
+)
+def test_a_refusal_shows_no_token_that_it_may_hold(
+    serve: Serve, connect: MakeClient, body: object, seen: str
+) -> None:
+    fake = serve(steps(Reply(400, body)))
+    with pytest.raises(LoginError) as error:
+        connect(fake, auth=api_token(fake)).info()
+    assert error.value.seen == seen
+    assert "leaky-token" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("endpoint", "said"),
     [
