@@ -111,6 +111,12 @@ class Caller:
         answer = self._send_public(request) if public else self._send(request)
         self.repeated = answer.retries > 0
         if answer.status in wanted:
+            if _is_page(answer):
+                # A login portal answers everything with its page, commands too, and does nothing.
+                seen = (
+                    f"a web page of {len(answer.body)} bytes" if confidential else _contents(answer)
+                )
+                raise self.unfit(answer, seen, method=method, path=path)
             return answer
         own = _own_words(answer)
         if own and answer.status < 500 and answer.status not in {401, 403} and not public:
@@ -240,7 +246,8 @@ class Caller:
             if answer.status != 401 or not again or not self.auth.refresh():
                 break
             self.log.counts.repeats += 1
-        if answer.status in DONE or (answer.status in {404, 409} and _own_words(answer)):
+        done = answer.status in DONE and not _is_page(answer)
+        if done or (answer.status in {404, 409} and _own_words(answer)):
             self.logged_in = True
         return answer
 
@@ -357,6 +364,12 @@ def _own_words(answer: Answer) -> bool:
     path, a proxy's and a web server's have other bodies: they say nothing about a data job.
     """
     return not answer.body or explanation_of(answer) is not None
+
+
+def _is_page(answer: Answer) -> bool:
+    """Whether it is a web page, whatever its header says: the service has none of these."""
+    start = answer.body[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return start.startswith((b"<!doctype html", b"<html"))
 
 
 def _contents(answer: Answer) -> str:

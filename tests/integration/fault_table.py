@@ -124,6 +124,16 @@ CALLS: tuple[Planted, ...] = (
     _call("list 500", {"name": "status", "status": 500, "method": "GET", "path": "/jobs$"}, "list"),
     _call("keytab 500", {"name": "status", "status": 500, "path": "/keytab"}, "keytab"),
     _call("keytab 404", {"name": "status", "status": 404, "path": "/keytab"}, "keytab"),
+    _call("keytab a login page", {"name": "not-json", "path": "/keytab"}, "keytab"),
+    _call(
+        "create a login page", {"name": "not-json", "method": "POST", "path": "/jobs$"}, "create"
+    ),
+    _call(
+        "undeploy a login page",
+        {"name": "not-json", "method": "DELETE", "path": "/deployments/[^/]+$"},
+        "undeploy",
+        says="text/html",
+    ),
     _call("keytab reset", {"name": "reset", "path": "/keytab"}, "keytab"),
     _call("properties 500", {"name": "status", "status": 500, "path": "/properties"}, "properties"),
     _call("properties hang", {"name": "hang", "path": "/properties"}, "properties"),

@@ -274,6 +274,21 @@ def test_the_first_cause_stays_when_reading_back_fails_too(
     assert failure.value.__cause__.status == 500
 
 
+def test_a_command_that_a_login_page_answers_is_not_done(serve: Serve, connect: MakeClient) -> None:
+    page = Reply(200, b"\n<!DOCTYPE html><title>Sign in</title>", {"Content-Type": "text/html"})
+    client = connect(
+        serve(lambda asked, line: info(asked, line) if "/info" in asked.path else page)
+    )
+    client.info()
+    for call in (
+        lambda: client.put_properties("probe-job", {}),
+        lambda: client.undeploy("probe-job"),
+        lambda: client.keytab("probe-job"),
+    ):
+        with pytest.raises(ServiceFailure, match="something else than was asked for"):
+            call()
+
+
 def test_a_bug_of_the_service_is_no_doubt_and_is_not_repeated(
     serve: Serve, connect: MakeClient
 ) -> None:

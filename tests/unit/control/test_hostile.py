@@ -202,7 +202,7 @@ def test_html_with_a_good_status_is_named(serve: Serve, connect: MakeClient) -> 
     client.info()
     with pytest.raises(ServiceFailure, match="something else than was asked for") as failure:
         client.properties("probe-job")
-    assert "not JSON: 24 bytes (text/html): <html>maintenance</html>" in str(failure.value)
+    assert "24 bytes (text/html): <html>maintenance</html>" in str(failure.value)
 
 
 @pytest.mark.parametrize(
