@@ -38,7 +38,7 @@ T = TypeVar("T")
 DONE = frozenset({200, 201, 202, 204})
 """Which of them a command is answered with differs between the API's document and its service."""
 
-NO_EFFECT_YET = frozenset({502, 503, 504})
+NO_EFFECT_YET = frozenset({429, 502, 503, 504})
 """After these, and after a cut connection, nobody knows whether a command was carried out."""
 WITHOUT_DOUBT = frozenset({Reason.TOO_BIG, Reason.PACKING, Reason.NOT_BEGUN})
 """Why a call has no usable answer although its effect is known."""

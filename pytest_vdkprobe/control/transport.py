@@ -4,7 +4,8 @@ requests does the talking; this is what it leaves open. A call ends at the step'
 name resolution (see `worker`). Redirects are reported, not followed, so credentials stay with the
 host that they were given to. No `.netrc` replaces our login, and no cookie is kept. Repetition is
 for calls that may be made twice (GET, PUT, DELETE), after 502, 503, 504 or a cut connection: so a
-restarting service looks. A 500 is the service's word for a bug of its own, and is a finding.
+restarting service looks; and after 429, when a gateway has counted too many. A 500 is the service's
+word for a bug of its own, and is a finding.
 """
 
 from __future__ import annotations
@@ -34,8 +35,12 @@ if TYPE_CHECKING:
     from requests.models import PreparedRequest
 
 REPEATED_METHODS = {"GET", "PUT", "DELETE"}
-REPEATED_STATUS = {502, 503, 504}
+TOO_MANY = 429
+REPEATED_STATUS = {TOO_MANY, 502, 503, 504}
 FIRST_PAUSE_S = 0.05
+LONGEST_RETRY_AFTER_S = 30.0
+"""A gateway that counts calls says in Retry-After when it will take the next (RFC 6585); so long a
+pause is kept to, a longer one would be an outage that nobody is told of."""
 LAST_WORD_S = 0.5
 """A call that begins with less time than this gets this much: a wait's last poll comes exactly at
 its deadline, and must be able to say what it saw. All ends within a second of the deadline."""
@@ -138,7 +143,8 @@ class Transport:
                 if not self._worth_repeating(request, answer, error, attempts.made, end):
                     break
                 notes.append(error.text if error else f"status {answer.status}" if answer else "")
-                pause(FIRST_PAUSE_S * 2 ** (attempts.made - 1), deadline=end)
+                pause_s = FIRST_PAUSE_S * 2 ** (attempts.made - 1)
+                pause(max(pause_s, _asked_pause_s(answer)), deadline=end)
                 if end is not None and end.expired:
                     # Nothing new can be learnt: what was answered last is the cause.
                     notes.pop()
@@ -348,6 +354,12 @@ def _end(deadline: Deadline | None) -> Deadline | None:
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _asked_pause_s(answer: Answer | None) -> float:
+    """How long a gateway that counts calls wants to be left alone."""
+    after = answer.headers.get("retry-after", "") if answer and answer.status == TOO_MANY else ""
+    return min(float(after[:9]), LONGEST_RETRY_AFTER_S) if after.isdecimal() else 0.0
 
 
 def _open(value: str | Secret) -> str:

@@ -309,6 +309,17 @@ def test_one_bad_gateway_is_waited_out_and_counted(
     assert client.exchanges[-1].notes == (f"status {status}",)
 
 
+def test_a_gateway_that_counts_calls_is_left_alone_as_long_as_it_says(
+    serve: Serve, connect: MakeClient
+) -> None:
+    fake = serve(steps(Reply(429, headers={"Retry-After": "1"}), info))
+    client = connect(fake)
+    began = time.monotonic()
+    client.info()
+    assert time.monotonic() - began >= 1
+    assert client.counts.retries == 1
+
+
 def test_a_bug_of_the_service_is_not_asked_for_twice(serve: Serve, connect: MakeClient) -> None:
     fake = serve(steps(Reply(500), info))
     with pytest.raises(ServiceFailure, match="500 Internal Server Error"):
