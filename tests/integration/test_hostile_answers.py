@@ -128,7 +128,7 @@ ANSWERS = (
         PROPERTIES,
         "properties",
         _answer(b"<html>sign in</html>", headers={"Content-Type": "text/html"}),
-        "not JSON",
+        "bytes (text/html)",
     ),
     Hostile("bomb", KEYTAB, "keytab", _answer(_bomb(), headers=PACKED), "larger than 10 MB"),
     Hostile(
