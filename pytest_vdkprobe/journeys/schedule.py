@@ -85,8 +85,10 @@ class Schedule:
 
         def newest() -> DataJobExecution | None:
             fresh = {key: found for key, found in self._executions().items() if key not in known}
-            # The first to fire is the one to judge, until it has ended.
-            return fresh[min(fresh)] if fresh else None
+            # The first to fire is the one to judge, until it has ended; one that was skipped
+            # for another's sake did not run, and the next is due in a minute.
+            ran = [key for key, found in fresh.items() if str(found.status) != "skipped"]
+            return fresh[min(ran or fresh)] if fresh else None
 
         waited = wait_until(
             f"a scheduled execution of {self.job.name}",

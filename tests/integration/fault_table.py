@@ -212,13 +212,6 @@ OUTAGES: tuple[Planted, ...] = (
         verdict="pass",
         unseen="a gateway that counts calls: what it did not pass on is called again",
     ),
-    _call(
-        "the list lags behind a create",
-        {"name": "list-omits-job", "times": 2},
-        "",
-        verdict="pass",
-        unseen="a replica that lags: its evidence tells after how long the job was listed",
-    ),
     _call("every call 503", {"name": "status", "path": API}, "reach"),
     _call(
         "one call in ten slow",
