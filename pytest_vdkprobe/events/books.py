@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_vdkprobe import clock
+from pytest_vdkprobe.accounting.bitmaps import each
 from pytest_vdkprobe.accounting.expectation import US
 from pytest_vdkprobe.accounting.ledger import BARRED, RESTARTED, Ledger
 from pytest_vdkprobe.accounting.outcomes import Outcome, SendResult
@@ -137,7 +138,7 @@ class Books:
         self.resumed = True
         self._ledger, self._sightings = ledger, sightings
         # A post that had no answer yet counts as well: nobody listens for what comes of it.
-        under_way = sorted(ledger.sent - ledger.refused - sightings.restored().seen)
+        under_way = each(ledger.sent - ledger.refused - sightings.restored().seen)
         now_us = clock.now_us()
         # One whose window closed before was lost then, and stays so.
         closes_us = round((self.settings.within_s + self.settings.late_s) * 1e6)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdkprobe.accounting.account import shown_ranges
+from pytest_vdkprobe.accounting.bitmaps import each
 from pytest_vdkprobe.accounting.latency import Latency
 from pytest_vdkprobe.errors import Finding, GivenUpFailure, LoginError, NoEvidence, PlatformFailure
 from pytest_vdkprobe.tracing import trace_id
@@ -193,7 +194,7 @@ class Round:
         )
 
     def _traces(self, numbers: BitMap64) -> str:
-        first = [number for number, _ in zip(numbers, range(TRACES_SHOWN), strict=False)]
+        first = [number for number, _ in zip(each(numbers), range(TRACES_SHOWN), strict=False)]
         of = self._expectation.run_id
         named = [f"{number} (seqno {number + 1}): {trace_id(of, number)}" for number in first]
         return "traces: " + ", ".join(named)
@@ -233,7 +234,7 @@ class Round:
             "app_id": self._expectation.run_id,
         }
         wrong = self._wrong() | self.overdue
-        traced = [number for number, _ in zip(wrong, range(100), strict=False)]
+        traced = [number for number, _ in zip(each(wrong), range(100), strict=False)]
         told["traces"] = {str(n): trace_id(self._expectation.run_id, n) for n in traced}
         return told
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_vdkprobe import clock
+from pytest_vdkprobe.accounting.bitmaps import each
 from pytest_vdkprobe.accounting.outcomes import Outcome
 
 if TYPE_CHECKING:
@@ -123,11 +124,11 @@ class EventMetrics:
         if not arrived:
             # A table tells which came, and not when: at the latest now.
             for name in ("delivered", "late"):
-                for seq in fresh.members[name]:
+                for seq in each(fresh.members[name]):
                     at = clock.monotonic_of(expectation.intended_us(seq))
                     self._flights.arrived(at, time.monotonic() - at)
         for name in ("lost", "unknown"):
-            for seq in fresh.members[name]:
+            for seq in each(fresh.members[name]):
                 self._flights.given_up(clock.monotonic_of(expectation.intended_us(seq)))
         now, then = self._totals(account), self._totals(before) if before else {}
         # One that was lost, and then came, is lost no more, and a counter never goes down: what

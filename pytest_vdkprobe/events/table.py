@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pytest_vdkprobe import clock
+from pytest_vdkprobe.accounting.bitmaps import each
 from pytest_vdkprobe.plaintable import plain_table
 
 if TYPE_CHECKING:
@@ -21,8 +22,7 @@ HEADINGS = ("#", "State", "Slot (UTC)", "Age", "Latency", "Copies")
 def table(name: str, account: Account, expectation: Expectation, took_us: Mapping[int, int]) -> str:
     """Of each: its `seqno`, state, slot, age, and latency where it is known still."""
     rows = []
-    newest = list(reversed(expectation.sent))[:MOST_ROWS] if expectation.sent else []
-    for seq in reversed(newest):
+    for seq in each(expectation.sent[-MOST_ROWS:]):
         state = next((one for one in STATES if seq in account.members[one]), "in_flight")
         at_us = expectation.intended_us(seq)
         took = took_us.get(seq)

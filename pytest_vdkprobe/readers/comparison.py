@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pytest_vdkprobe.accounting.bitmaps import each
 from pytest_vdkprobe.accounting.differences import differences
 from pytest_vdkprobe.accounting.observation import EXAMPLES, Difference, Observation
 
@@ -50,9 +51,9 @@ class Comparison:
         todo -= self.compared
         # A copy may have come after its record was compared.
         new_copies = found.duplicated - self._doubled
-        single = [*new_copies[: min(at_most, EXAMPLES)]]
+        single = [*each(new_copies[: min(at_most, EXAMPLES)])]
         if not self.examples:
-            single += (found.corrupted - self.corrupted - todo - new_copies)[:EXAMPLES]
+            single += each((found.corrupted - self.corrupted - todo - new_copies)[:EXAMPLES])
         for numbers in (*_stretches(todo, chosen.step), single):
             if numbers:
                 self._fetch(numbers, expectation, deadline)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
+from pytest_vdkprobe.accounting.bitmaps import each
 from pytest_vdkprobe.accounting.observation import EXAMPLES, Observation, shown
 from pytest_vdkprobe.clock import now_us
 from pytest_vdkprobe.connections.sql import SqlError
@@ -184,7 +185,7 @@ class TableReader:
         last: int,
         deadline: Deadline,
     ) -> None:
-        for seq in found.seen - expectation.sent:
+        for seq in each(found.seen - expectation.sent):
             found.add_foreign(f"number {seq} of this run, which was never sent")
         found.seen &= expectation.sent
         more = others - self._before
