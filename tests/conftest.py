@@ -14,11 +14,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from pytest_vdkprobe.config import registry
+from pytest_vdkprobe.config.sections import SECTIONS
 from pytest_vdkprobe.secrets import REDACTOR
 
 pytest_plugins = ["pytester"]
 
 CI_NAMES = ("CI", "BUILD_NUMBER")
+SHIPPED = frozenset(SECTIONS)
 
 # How long an example takes, or is made, says more of who shares the machine than of us.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -42,6 +44,8 @@ def own_kinds() -> None:
     """What a test's conftest has registered is forgotten: the next may call its own alike."""
     for one in registry.EVERY:
         one.forget()
+    for name in SECTIONS.keys() - SHIPPED:
+        del SECTIONS[name]
 
 
 @pytest.fixture(autouse=True)
