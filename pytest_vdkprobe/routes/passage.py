@@ -185,23 +185,19 @@ class Passage:
             quiet.clear()
             return deadline.expired
 
-        def look() -> Account:
-            account = self.look(deadline=deadline)
-            compare_anew = getattr(self.reader, "compare_anew", None)
-            if compare_anew is not None and ended(account) and not deadline.expired:
-                # What lies in a table may be changed after it was compared.
-                compare_anew()
-                account = self.look(deadline=deadline)
-            return account
-
         account = wait_until(
             f"records out of {self}",
-            look,
+            lambda: self.look(deadline=deadline),
             done=ended,
             deadline=deadline,
             describe=lambda _account: self.progress,
             longest_pause_s=LOOK_PAUSE_S,
         ).value
+        compare_anew = getattr(self.reader, "compare_anew", None)
+        if compare_anew is not None and not deadline.expired:
+            # What lies in a table may be changed after it was compared.
+            compare_anew()
+            account = self.look(deadline=deadline)
         if len(expectation.sent) < self.records:
             raise NoEvidence(
                 f"Only {len(expectation.sent)} of {self.records} records could be sent "
