@@ -29,6 +29,8 @@ PHASES = {
     "read_body": "reading the answer",
 }
 """What a call is doing, told by the innermost of these functions on its stack."""
+SOCKET_GRACE_S = 1.0
+"""How much longer than its call a socket may wait: who waits beside it says better what hung."""
 
 
 class Abandoned(Exception):  # noqa: N818 - not an error of the call: nobody waits for it any more

@@ -27,7 +27,7 @@ from pytest_vdkprobe.control.settings import ControlSettings
 from pytest_vdkprobe.errors import ConfigError
 from pytest_vdkprobe.secrets import MASK, Secret
 from pytest_vdkprobe.waiting import Deadline, pause
-from pytest_vdkprobe.workers import Abandoned, Job, Workers
+from pytest_vdkprobe.workers import SOCKET_GRACE_S, Abandoned, Job, Workers
 
 if TYPE_CHECKING:
     import requests
@@ -45,8 +45,6 @@ LAST_WORD_S = 0.5
 """A call that begins with less time than this gets this much: a wait's last poll comes exactly at
 its deadline, and must be able to say what it saw. All ends within a second of the deadline."""
 
-GRACE_S = 1.0
-"""How much longer than its call a socket may wait: who waits beside it says better what hung."""
 HUNG = {
     "resolving the name": Reason.NAME,
     "connecting": Reason.UNREACHABLE,
@@ -226,8 +224,8 @@ class Transport:
                 prepared,
                 stream=True,
                 timeout=(
-                    min(settings.connect_timeout_s, attempts.limit_s + GRACE_S),
-                    min(settings.read_timeout_s, attempts.limit_s + GRACE_S),
+                    min(settings.connect_timeout_s, attempts.limit_s + SOCKET_GRACE_S),
+                    min(settings.read_timeout_s, attempts.limit_s + SOCKET_GRACE_S),
                 ),
                 **self._surroundings_of(request.url),  # type: ignore[arg-type]  # as requests made it
             )

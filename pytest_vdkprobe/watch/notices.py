@@ -16,16 +16,12 @@ from urllib.parse import urlsplit
 from pytest_vdkprobe.config.secretref import SecretRef
 from pytest_vdkprobe.errors import ProbeError
 from pytest_vdkprobe.secrets import REDACTOR, Secret, redact
-from pytest_vdkprobe.workers import Abandoned, Workers
+from pytest_vdkprobe.workers import SOCKET_GRACE_S, Abandoned, Workers
 
 if TYPE_CHECKING:
     from pytest_vdkprobe.metrics.recorder import Counter
     from pytest_vdkprobe.observe.exposition import Exposition
     from pytest_vdkprobe.watch.settings import MetricsSettings, PingSettings
-
-
-GRACE_S = 1.0
-"""How much longer than its call a socket may wait: who waits beside it says better what hung."""
 
 
 class Notice:
@@ -120,7 +116,7 @@ class Ping:
         answer = requests.request(
             self.settings.method,
             url,
-            timeout=self.settings.timeout_s + GRACE_S,
+            timeout=self.settings.timeout_s + SOCKET_GRACE_S,
             allow_redirects=False,
         )
         return answer.status_code
