@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def each(numbers: BitMap64) -> Iterable[int]:
     """The numbers in their order.
 
-    pyroaring (1.2.0 and before) never frees the iterator of an empty BitMap64: some 200 bytes each
-    time, which a watch that looks ten times a second would feel within the hour.
+    pyroaring (1.2.0 and before) never frees the iterator of an empty BitMap64, which a watch that
+    looks ten times a second feels within the hour.
     """
     return numbers or ()
