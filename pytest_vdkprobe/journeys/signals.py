@@ -93,7 +93,9 @@ class Interruption:
         if self._session is not None and self._cleaning:
             self._session.shouldstop = STOPPED
             return
-        pytest.exit(STOPPED, returncode=int(pytest.ExitCode.INTERRUPTED))
+        # Not pytest.exit: an Exit is an Exception, and so whatever happens to be under way in this
+        # moment may swallow it and go on. This is a KeyboardInterrupt, as after SIGINT.
+        raise pytest.Session.Interrupted(STOPPED)
 
     def _start_grace(self) -> None:
         if self._watchdog is None:

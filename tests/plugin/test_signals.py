@@ -92,6 +92,42 @@ def test_a_signal_stops_the_step_and_lets_the_cleanup_run(probe: Probe, number: 
     assert "interrupted in mine[hello-platform]::hang  step 1 of 2, after" in output
 
 
+SWALLOW = """
+    try: pause(600)
+    except Exception: vdk_step.evidence("swallowed it")
+"""
+SIGTERM_WHILE_REMEMBERING = """
+import os, signal
+from pytest_vdkprobe.history.recorder import Recorder
+def write(self, act, **arguments):
+    if act == "begin": os.kill(os.getpid(), signal.SIGTERM)
+Recorder.write = write
+"""
+
+
+def test_no_handler_of_errors_swallows_sigterm(probe: Probe) -> None:
+    run = start(probe, body=SWALLOW)
+    run.wait_for("hanging")
+    run.process.send_signal(signal.SIGTERM)
+    code, output = run.end()
+    assert code == pytest.ExitCode.INTERRUPTED, output
+    assert (run.folder / "cleaned").exists()
+    assert "swallowed it" not in output
+    assert "went on" not in output
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "controller"])
+def test_sigterm_while_a_step_is_remembered_stops_the_run(
+    workers: tuple[str, ...], probe: Probe
+) -> None:
+    probe.write("conftest.py", SIGTERM_WHILE_REMEMBERING)
+    code, output = start(probe, *workers, body="vdk_step.evidence('ran')").end()
+    assert code == pytest.ExitCode.INTERRUPTED, output
+    assert "stopped by SIGTERM" in output
+    assert "this is a bug" not in output
+    assert (probe.pytester.path / "cleaned").exists()
+
+
 def test_sigterm_while_something_is_cleaned_up_waits_for_it(probe: Probe) -> None:
     probe.scenario(
         STEPS.format(body="vdk_step.evidence('x')", cleanup_s=0.05)
