@@ -117,10 +117,10 @@ class Configuration:
 
         Each `{name}` of `placeholders` in its texts is replaced, at any depth, and looked up only
         then. Raises ConfigError as `section` does, and for a `{name}` that is none of them, but in
-        the settings that `wanted.filled_later` names.
+        the settings that `wanted.filled_later` names; with None, texts stay as they are.
         """
         value = _at(self._tables, key)
-        if placeholders:
+        if placeholders is not None:
             self._refuse_unknown(value, placeholders, key, getattr(wanted, "filled_later", ()))
             value = filled(value, placeholders)
         if len(key) == 2 and SECTIONS.get(key[0]):
@@ -136,7 +136,9 @@ class Configuration:
                 f"Nothing is known to fill in for {{{found.name}}}.",
                 found.key,
                 value=printable(found.text, found.key),
-                expected="one of " + ", ".join(f"{{{name}}}" for name in known),
+                expected="one of " + ", ".join(f"{{{name}}}" for name in known)
+                if known
+                else "a text that is complete: nothing is filled in here",
                 to_try=remedy(found.name, known),
             )
 

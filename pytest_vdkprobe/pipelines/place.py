@@ -75,7 +75,7 @@ def place_of(
                 value=True,
                 to_try=f"write the section [{RUNNING}] that its producers are started with",
             )
-        running = configuration.table((RUNNING,), Running, placeholders=placeholders)
+        running = configuration.table((RUNNING,), Running, placeholders=placeholders or {})
     kafka = settings.kafka or (running.kafka if running else None)
     database = settings.database or (running.database if running else None)
     assert kafka is not None  # noqa: S101 - the settings have seen to it

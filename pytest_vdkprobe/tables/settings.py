@@ -137,7 +137,7 @@ def place_of(
             value=settings.database.kind,
             expected=" or ".join(PLACES),
         )
-    return configuration.table(key, kind, placeholders=placeholders)
+    return configuration.table(key, kind, placeholders=placeholders or {})
 
 
 def vdk_settings(place: Place) -> dict[str, Any]:

@@ -65,6 +65,13 @@ def test_what_is_started_needs_servers_of_its_own() -> None:
     assert "is missing" in str(problem)
 
 
+def test_a_placeholder_that_nothing_fills_is_named() -> None:
+    own = {"name": "own", "kafka": KAFKA, "database": {**DATABASE, "host": "{database}"}}
+    (problem,) = problems({"pipelines": [own]})
+    assert "Nothing is known to fill in for {database}." in str(problem)
+    assert problem.key == "pipelines.0.database.host"
+
+
 def test_what_runs_has_the_servers_of_its_section_or_a_user_of_its_own() -> None:
     own = {**DATABASE, "user": "probe"}
     configuration = from_tables("test", tables(database=own, interruptions=["none"]), environ={})

@@ -27,6 +27,7 @@ def problems(tmp_path: Path, entry: str, *, control: str = CONTROL) -> list[str]
         (DATABASE.replace("trino", "oracle"), "tables.0.database.kind"),
         (DATABASE.replace(', schema = "default"', ""), "is needed, for the tables"),
         (DATABASE.replace("host", "hots"), "did you mean host?"),
+        (DATABASE.replace('"db"', '"{host}"'), "Nothing is known to fill in for {host}."),
         (f'{DATABASE}\nmoves = ["scd2"]', "Nothing moves rows in this way"),
         (f"{DATABASE}\nmoves = []", "without moves shows nothing"),
         (f'{DATABASE}\nwithout = ["id"]', "No column that may be left out"),
