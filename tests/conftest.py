@@ -7,7 +7,9 @@ ours would configure them, and a developer's own leases are not a test's to find
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,25 @@ settings.load_profile("shared")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores it, and so would every process that a test interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A temporary folder for all workers and what they start, which goes with the last of them.
+
+    A red run keeps its evidence for its user, and a killed one what it had; here both are tests.
+    """
+    if hasattr(config, "workerinput"):
+        return
+    outside = tempfile.gettempdir()
+    folder = tempfile.mkdtemp(prefix="vdkprobe-tests-")
+    Path(folder).chmod(0o711)  # root's PostgreSQL runs as nobody
+    changed = pytest.MonkeyPatch()
+    changed.setenv("TMPDIR", folder)
+    changed.setattr(tempfile, "tempdir", folder)
+    # What a test wrote into its tmp_path is looked at after it has failed.
+    changed.setenv("PYTEST_DEBUG_TEMPROOT", os.environ.get("PYTEST_DEBUG_TEMPROOT", outside))
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    config.add_cleanup(changed.undo)
 
 
 @pytest.fixture(autouse=True)
