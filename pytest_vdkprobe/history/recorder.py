@@ -65,8 +65,8 @@ class Recorder:
 
     def wait_open(self) -> None:
         """Wait until it can be written to. Raises a ProbeError."""
-        if not self._opened.wait(PATIENCE_S) and self.trouble is None:
-            self.trouble = self._silent()
+        if not self._opened.wait(PATIENCE_S):
+            self._note(self._silent())
         if self.trouble is not None:
             raise self.trouble
 
@@ -85,8 +85,8 @@ class Recorder:
         if self._thread is None:
             return
         self._thread.join(PATIENCE_S)
-        if self._thread.is_alive() and self.trouble is None:
-            self.trouble = self._silent()
+        if self._thread.is_alive():
+            self._note(self._silent())
 
     def _serve(self, writing: Writing, open_it: Callable[[], Database]) -> None:
         """In the thread: one transaction after another, until the end or the first trouble."""
@@ -102,11 +102,16 @@ class Recorder:
             finally:
                 database.close()
         except Finding as finding:
-            self.trouble = finding
+            self._note(finding)
         except Exception as exc:  # noqa: BLE001 - a bug of ours is no reason to lose a run
-            self.trouble = ProbeError(f"The history could not be written: {exc!r}.")
+            self._note(ProbeError(f"The history could not be written: {exc!r}."))
         finally:
             self._opened.set()
+
+    def _note(self, trouble: Finding) -> None:
+        """The first trouble is what happened; what follows may be of its making."""
+        if self.trouble is None:
+            self.trouble = trouble
 
     def _silent(self) -> ProbeError:
         return ProbeError(

@@ -266,6 +266,8 @@ def test_a_server_that_says_nothing_keeps_no_run_waiting(monkeypatch: pytest.Mon
         one.start()
         add(one, "create")
         one.close()
+    assert one._thread is not None
+    one._thread.join(PATIENCE_S)
     assert one.trouble is not None
-    assert "did not answer within 0.3 s" in one.trouble.what
+    assert "did not answer within 0.3 s" in one.trouble.what, "the first trouble counts"
     assert one.trouble.to_try
