@@ -138,7 +138,7 @@ class Configuration:
                 value=printable(found.text, found.key),
                 expected="one of " + ", ".join(f"{{{name}}}" for name in known)
                 if known
-                else "a text that is complete: nothing is filled in here",
+                else "the value itself: nothing is filled in here",
                 to_try=remedy(found.name, known),
             )
 

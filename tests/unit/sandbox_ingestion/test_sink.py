@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,12 +14,13 @@ from pytest_vdkprobe.sandbox.engines.addresses import Address
 from pytest_vdkprobe.sandbox.faults import Faults
 from pytest_vdkprobe.sandbox.ingestion.engines import Engines
 from pytest_vdkprobe.sandbox.ingestion.landing import Landing
-from pytest_vdkprobe.sandbox.ingestion.sink import Sink
+from pytest_vdkprobe.sandbox.ingestion.sink import CLOSE_LIMIT_S, Sink
 from pytest_vdkprobe.sandbox.ingestion.topics import load_driver
 from pytest_vdkprobe.sandbox.ingestion.trouble import EngineDownError
 from tests.unit.sandbox_ingestion.test_landing import Memory
 
 TOPIC = "to-memory.t"
+PATIENCE_S = 60.0
 
 
 class Partition(NamedTuple):
@@ -154,3 +157,20 @@ def test_a_sink_without_kafka_starts_nothing(tmp_path: Path) -> None:
     one.close()
     one.close()
     assert not (tmp_path / "run").exists()
+
+
+def test_a_sink_gives_up_soon_on_a_kafka_that_answers_nothing() -> None:
+    load_driver()
+    engines = Engines()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(PATIENCE_S)
+        engines._known["kafka"] = Address(host="127.0.0.1", port=silent.getsockname()[1])
+        one = Sink("postgres", landing=Landing(Faults(), engines), engines=engines, prefix="to-")
+        one.start()
+        connection, _ = silent.accept()
+        with connection:
+            started = time.monotonic()
+            one.close()
+    assert time.monotonic() - started < CLOSE_LIMIT_S / 2
+    assert one._thread is not None
+    assert not one._thread.is_alive()
