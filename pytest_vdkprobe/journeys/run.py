@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -168,7 +169,20 @@ class Run:
             return self._report_folder
         import tempfile  # noqa: PLC0415 - a green run needs no folder
 
-        return Path(tempfile.gettempdir()) / f"vdkprobe-{self.run_id}"
+        return Path(tempfile.gettempdir()) / self._folder_name
+
+    @property
+    def _folder_name(self) -> str:
+        return f"vdkprobe-{self.run_id}"
+
+    def remove_empty_folder(self) -> None:
+        """At the end of a run: its own report folder, if nothing was kept there.
+
+        None of the workers that share it can tell whether another is still writing.
+        """
+        if self.report_folder.name == self._folder_name:
+            with suppress(OSError):
+                self.report_folder.rmdir()
 
     def open_control(self) -> ControlClient:
         """A client of its own, for a process that has no fixtures: the controller, a sweep."""

@@ -65,6 +65,7 @@ class Ending:
         if self.history is not None:
             self.history.finish(self.results.exit_code(pytests))
         self._write(pytests)
+        self.results.run.remove_empty_folder()
         session.exitstatus = self.results.exit_code(pytests)
 
     def _write(self, pytests: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,28 @@ def test_c(vdk_step): vdk_step.evidence("c")
 """
     )
     probe.run_apart("test_mine.py", "-n2").assert_outcomes(passed=6)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_the_folder_that_workers_share_stays_if_something_is_kept_there(
+    probe: Probe, kept: bool
+) -> None:
+    probe.jobs("job-one", "job-two")
+    probe.scenario(
+        f"""
+from pathlib import Path
+@step
+def test_keep(vdk_step, vdk_run):
+    vdk_run.report_folder.mkdir(exist_ok=True)
+    if {kept}: (vdk_run.report_folder / "kept").touch()
+    Path("which").write_text(str(vdk_run.report_folder))
+    vdk_step.evidence("looked")
+"""
+    )
+    probe.run_apart("test_mine.py", "-n2").assert_outcomes(passed=2)
+    folder = Path((probe.pytester.path / "which").read_text())
+    assert folder.name.startswith("vdkprobe-")
+    assert folder.is_dir() == kept
 
 
 def test_all_workers_share_the_controllers_run(probe: Probe) -> None:
